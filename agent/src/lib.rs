@@ -1,0 +1,5 @@
+//! The per-node daemon: sources → tags → buffer → export.
+
+pub mod buffer;
+pub mod inventory;
+pub mod series;

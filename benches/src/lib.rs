@@ -1,0 +1,1 @@
+//! Generators and measurements; see `README.md` here for the figures.

@@ -1,0 +1,3 @@
+//! The command `yagura`: both daemons on this machine, and clients of the collector's API.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The central daemon: receive → store → query → rules → notify.
+
+pub mod storage;

@@ -1,0 +1,3 @@
+//! How both daemons start, report and stop.
+
+pub mod clock;
