@@ -1,10 +1,16 @@
 //! What runs on this node: container id → container → pod → owner → tags.
 //!
-//! Sources of knowledge (docker, later CRI and the pod watch) write it; cgroup, logs and intakes read it.
+//! Sources of knowledge (docker, later CRI and the pod watch) write it through [`Inventory::upsert`] and
+//! [`Inventory::end`]; cgroup, logs and intakes read it. An entry is replaced as a whole, so a reader's `Arc` never
+//! changes under it.
+
+mod store;
 
 use std::{fmt, sync::Arc};
 
 use yagura_model::{Tags, Timestamp};
+
+pub use store::{Change, Hold, Inventory, REMEMBERED};
 
 /// The 64 hexadecimal digits by which a runtime knows a container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,4 +128,31 @@ pub enum LogPlace {
     Api,
     /// The driver keeps nothing that can be read back (`none`, `syslog`, …): its name.
     Unreadable(Arc<str>),
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// A running container whose id is `digit` 64 times.
+    pub(crate) fn container(digit: &str, name: &str) -> Container {
+        Container {
+            id: ContainerId::parse(&digit.repeat(64)).unwrap(),
+            name: name.into(),
+            image: "registry.example.com/shop/web:1.5.0".into(),
+            labels: [].into(),
+            tags: Arc::default(),
+            pod: None,
+            state: State::Running,
+            health: None,
+            restarts: 0,
+            exit_code: None,
+            oom_killed: false,
+            started: Some(Timestamp(1_000)),
+            finished: None,
+            ports: [].into(),
+            pid: None,
+            log: LogPlace::Api,
+        }
+    }
 }
