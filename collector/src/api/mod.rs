@@ -1,0 +1,5 @@
+//! The HTTP API: one file per group of paths, each with a `router` that takes what it needs.
+
+pub mod agents;
+pub(crate) mod answer;
+pub mod live;
