@@ -1,7 +1,20 @@
 //! The central daemon: receive → store → query → rules → notify.
+//!
+//! ```text
+//! agents, OTLP senders ─► receivers ─► presence ─► storage ◄─ probes (checks), rules (records), presence (up)
+//!                                                    │
+//!                        api, web ◄─ query ◄─────────┤
+//!                                      │             │
+//!                                    rules ─► notifiers ─► Slack, webhooks
+//! ```
+//!
+//! [`app`] is the only module that knows all the others; it builds them, joins them and stops them in order.
 
 pub mod api;
 pub mod app;
 pub mod config;
 pub mod storage;
 pub mod web;
+pub mod yaml;
+
+pub use config::Config;
