@@ -3,3 +3,4 @@
 pub mod buffer;
 pub mod inventory;
 pub mod series;
+pub mod tags;
