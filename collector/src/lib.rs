@@ -13,6 +13,7 @@
 pub mod api;
 pub mod app;
 pub mod config;
+pub mod query;
 pub mod storage;
 pub mod web;
 pub mod yaml;

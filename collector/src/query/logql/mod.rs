@@ -1,0 +1,1 @@
+//! Loki's language over log records: what Grafana's Explore and Logs panels send.

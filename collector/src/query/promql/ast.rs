@@ -1,0 +1,5 @@
+//! A parsed query.
+
+/// A parsed query.
+#[derive(Clone, Debug)]
+pub struct Expr {}
