@@ -4,11 +4,18 @@
 //! sender, a recording rule, a check. What comes back from `append` is durable and visible. All meaning of a query
 //! language lives above these traits. They assume neither one process nor one machine: an engine may be a database.
 //!
-//! * `memory`: the reference engine, for tests;
-//! * `embedded`: fjall, the default;
+//! * [`memory`]: the reference engine, for tests;
 //! * `conformance`: the suite that every engine passes.
 //!
-//! To add an engine: a folder here, one arm in `open`, and `conformance` passes.
+//! To add an engine: a folder here, one arm in `open`, and `conformance` passes. What a point or a record becomes
+//! is the same in all of them and lies in `samples` and `records`.
+
+pub mod config;
+pub mod memory;
+mod ranges;
+mod records;
+mod samples;
+mod tail;
 
 use std::{fmt::Debug, ops::Range, sync::Arc, time::Duration};
 
@@ -27,6 +34,51 @@ pub struct Storage {
     pub traces: Arc<dyn TraceStore>,
     /// Rules' and notifiers' memory.
     pub state: Arc<dyn StateStore>,
+    /// The engine itself: its figures, and the way to close it.
+    pub engine: Arc<dyn Engine>,
+}
+
+/// What an engine does beside holding data.
+pub trait Engine: Send + Sync + Debug {
+    /// Makes everything acknowledged durable and stops the engine's threads. Later calls fail as unavailable.
+    fn close(&self) -> BoxFuture<'_, Result<(), Error>>;
+    /// The engine's own figures, for `/metrics`.
+    fn figures(&self) -> Figures;
+}
+
+/// An engine's own figures. Counters start at zero when it is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Series with samples not yet in a block.
+    pub active_series: u64,
+    /// Log streams with records not yet in a block.
+    pub active_streams: u64,
+    /// Bytes of samples and records held in memory.
+    pub head_bytes: u64,
+    /// Bytes of the directory on disk; 0 in memory.
+    pub disk_bytes: u64,
+    /// Bytes not yet sealed into blocks, replayed at the next start.
+    pub inbox_bytes: u64,
+    /// Samples stored.
+    pub samples: u64,
+    /// Records stored.
+    pub records: u64,
+    /// Spans stored.
+    pub spans: u64,
+    /// Items that were there already.
+    pub duplicates: u64,
+    /// Items refused for good, by reason.
+    pub rejected: Vec<(RejectReason, u64)>,
+    /// Group commits, and how long they took in all.
+    pub commits: u64,
+    /// Time spent in group commits.
+    pub commit_time: Duration,
+    /// Blocks and chunks written.
+    pub sealed: u64,
+    /// Whole days dropped by retention.
+    pub dropped_days: u64,
+    /// Blocks, chunks or files that could not be read.
+    pub damaged: u64,
 }
 
 /// What became of an appended request.
@@ -64,11 +116,24 @@ pub enum RejectReason {
     Cardinality,
     /// Too many or too long labels, or a name that is empty.
     BadLabels,
-    /// A kind of data this engine does not hold (an exponential histogram, a summary without quantiles, …).
+    /// A kind of data this engine does not hold (an exponential histogram).
     Unsupported,
+    /// A delta older than the newest one of its series; its counter has moved on.
+    OutOfOrder,
 }
 
 impl RejectReason {
+    /// All reasons.
+    pub const ALL: &[Self] = &[
+        Self::TooOld,
+        Self::InTheFuture,
+        Self::Conflict,
+        Self::Cardinality,
+        Self::BadLabels,
+        Self::Unsupported,
+        Self::OutOfOrder,
+    ];
+
     /// The value of the label `reason`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -79,6 +144,7 @@ impl RejectReason {
             Self::Cardinality => "cardinality",
             Self::BadLabels => "bad_labels",
             Self::Unsupported => "unsupported",
+            Self::OutOfOrder => "out_of_order",
         }
     }
 }
@@ -102,7 +168,7 @@ pub enum Error {
     TooMuch {
         /// The budget.
         limit: u64,
-        /// `samples`, `series` or `bytes`.
+        /// `samples`, `series`, `bytes` or `steps`.
         unit: &'static str,
     },
     /// The engine failed.
@@ -134,6 +200,16 @@ pub enum MatchOp {
     Regex,
     /// `!~`
     NotRegex,
+}
+
+impl Appended {
+    /// Counts one item refused for good; the first of a reason gives the example.
+    pub fn reject(&mut self, reason: RejectReason, example: impl FnOnce() -> String) {
+        match self.rejected.iter_mut().find(|known| known.reason == reason) {
+            Some(known) => known.count += 1,
+            None => self.rejected.push(Rejected { reason, count: 1, example: example() }),
+        }
+    }
 }
 
 impl Matcher {
@@ -315,6 +391,39 @@ pub struct LogSelection {
     pub limit: usize,
     /// More raw bytes read than this is [`Error::TooMuch`].
     pub max_bytes: u64,
+}
+
+/// A count of steps above this is a mistake of the caller.
+const MAX_STEPS: i64 = 100_000;
+
+impl LogSelection {
+    /// Whether an entry passes everything but the matchers and the range.
+    fn passes(&self, entry: &LogEntry) -> bool {
+        let field = |name: &str| {
+            let found = entry.fields.binary_search_by(|(known, _)| known.as_str().cmp(name));
+            found.ok().and_then(|at| entry.fields.get(at)).map_or("", |(_, value)| value.as_str())
+        };
+        (self.severities.is_empty() || self.severities.contains(&entry.severity))
+            && self.filters.iter().all(|filter| filter.passes(&entry.line))
+            && self.fields.iter().all(|matcher| matcher.matches(field(&matcher.name)))
+    }
+
+    /// How many steps the range has; the last one may be shorter.
+    fn steps(&self, step: Duration) -> Result<usize, Error> {
+        let step = i64::try_from(step.as_nanos()).unwrap_or(i64::MAX).max(1);
+        let length = self.range.end.0.saturating_sub(self.range.start.0).max(0);
+        let steps = length / step + i64::from(length % step != 0);
+        if steps > MAX_STEPS {
+            return Err(Error::TooMuch { limit: 100_000, unit: "steps" });
+        }
+        Ok(usize::try_from(steps).unwrap_or(0))
+    }
+
+    /// The step that an instant of the range falls into.
+    fn step_of(&self, time: Nanos, step: Duration) -> usize {
+        let step = i64::try_from(step.as_nanos()).unwrap_or(i64::MAX).max(1);
+        usize::try_from(time.0.saturating_sub(self.range.start.0) / step).unwrap_or(usize::MAX)
+    }
 }
 
 /// One stream and how much it holds in a range.
