@@ -78,6 +78,18 @@ pub struct Container {
     pub pid: Option<i32>,
     /// How its runtime keeps its log.
     pub log: LogPlace,
+    /// What the agent was told to leave alone.
+    pub skip: Skip,
+}
+
+/// What of a container is left alone, by the agent's config or by a label on the container. It stays in the
+/// inventory, so that a reader who finds its cgroup or its log knows to pass over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skip {
+    /// Its series.
+    pub metrics: bool,
+    /// Its log and its events.
+    pub logs: bool,
 }
 
 /// A Kubernetes pod, as far as paths and the API tell.
@@ -153,6 +165,7 @@ pub(crate) mod testing {
             ports: [].into(),
             pid: None,
             log: LogPlace::Api,
+            skip: Skip::default(),
         }
     }
 }
