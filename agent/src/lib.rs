@@ -3,4 +3,6 @@
 pub mod buffer;
 pub mod inventory;
 pub mod series;
+pub mod sources;
+pub mod status;
 pub mod tags;

@@ -7,6 +7,8 @@
 //! * `text` writes the table in the Prometheus text format,
 //! * `otlp` encodes it as an `ExportMetricsServiceRequest`.
 
+pub mod otlp;
+
 use std::{collections::HashMap, hash::Hasher};
 
 use xxhash_rust::xxh3::Xxh3;
