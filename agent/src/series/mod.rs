@@ -8,6 +8,7 @@
 //! * `otlp` encodes it as an `ExportMetricsServiceRequest`.
 
 pub mod otlp;
+pub mod text;
 
 use std::{collections::HashMap, hash::Hasher};
 

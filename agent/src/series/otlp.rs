@@ -107,3 +107,108 @@ impl Writer {
         Request { body: self.encoder.finish(), points: self.points }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_proto::tonic::{
+        collector::metrics::v1::ExportMetricsServiceRequest,
+        metrics::v1::{metric::Data, number_data_point},
+    };
+    use prost::Message as _;
+    use yagura_model::{Tags, Timestamp};
+
+    const CPU: Metric = Metric { name: "cpu_seconds_total", kind: Kind::Counter, unit: "s", help: "CPU time." };
+    const UP: Metric = Metric { name: "up", kind: Kind::Gauge, unit: "", help: "Whether it is up." };
+
+    fn table() -> Table {
+        let tags = Tags { env: "prod".into(), ..Tags::default() };
+        let mut table = Table::new("cadvisor", "n1");
+        let scope = table.add_scope(&[("id", "/a")], &tags, Timestamp(7));
+        for (time, cpus) in [(1000, &["0", "1", "2"][..]), (2000, &["0", "1"])] {
+            table.begin(Timestamp(time));
+            for cpu in cpus {
+                table.sample(scope, &CPU, &[("cpu", cpu)], 2.5);
+                table.sample(scope, &UP, &[("cpu", cpu)], 1_i64);
+            }
+            table.finish();
+        }
+        table
+    }
+
+    /// Each point as text, sorted.
+    fn points(requests: &[Request]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for request in requests {
+            let read = ExportMetricsServiceRequest::decode(&*request.body).unwrap();
+            for resource in &read.resource_metrics {
+                for metric in &resource.scope_metrics[0].metrics {
+                    let (kind, points) = match metric.data.as_ref().unwrap() {
+                        Data::Gauge(gauge) => ("gauge".to_owned(), &gauge.data_points),
+                        Data::Sum(sum) => {
+                            (format!("sum {} {}", sum.aggregation_temporality, sum.is_monotonic), &sum.data_points)
+                        }
+                        other => panic!("{other:?}"),
+                    };
+                    for point in points {
+                        let labels: Vec<&str> = point.attributes.iter().map(|pair| pair.key.as_str()).collect();
+                        let value = match point.value {
+                            Some(number_data_point::Value::AsInt(value)) => format!("int {value}"),
+                            Some(number_data_point::Value::AsDouble(value)) => format!("double {value}"),
+                            None => "none".into(),
+                        };
+                        lines.push(format!(
+                            "{} {kind} {} start={} time={} flags={} {value}",
+                            metric.name,
+                            labels.join(","),
+                            point.start_time_unix_nano,
+                            point.time_unix_nano,
+                            point.flags,
+                        ));
+                    }
+                }
+            }
+        }
+        lines.sort_unstable();
+        lines
+    }
+
+    #[test]
+    fn counters_have_a_start_and_what_ended_has_no_value() {
+        let requests = encode(&table());
+        assert_eq!((requests.len(), requests[0].points), (1, 6));
+        assert_eq!(
+            points(&requests),
+            [
+                "cpu_seconds_total sum 2 true id,env,cpu start=7000000 time=2000000000 flags=0 double 2.5",
+                "cpu_seconds_total sum 2 true id,env,cpu start=7000000 time=2000000000 flags=0 double 2.5",
+                "cpu_seconds_total sum 2 true id,env,cpu start=7000000 time=2000000000 flags=1 none",
+                "up gauge id,env,cpu start=0 time=2000000000 flags=0 int 1",
+                "up gauge id,env,cpu start=0 time=2000000000 flags=0 int 1",
+                "up gauge id,env,cpu start=0 time=2000000000 flags=1 none",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_resource_is_whose_place_the_series_take() {
+        let read = ExportMetricsServiceRequest::decode(&*encode(&table())[0].body).unwrap();
+        let resource = read.resource_metrics[0].resource.as_ref().unwrap();
+        let keys: Vec<&str> = resource.attributes.iter().map(|pair| pair.key.as_str()).collect();
+        assert_eq!(keys, ["service.name", "service.instance.id"]);
+    }
+
+    #[test]
+    fn a_large_table_is_split_and_loses_nothing() {
+        let whole = points(&encode(&table()));
+        let parts = encode_up_to(&table(), 200);
+        assert!(parts.len() > 1);
+        assert_eq!(points(&parts), whole);
+        assert_eq!(parts.iter().map(|part| part.points).sum::<u64>(), 6);
+    }
+
+    #[test]
+    fn an_empty_table_is_no_request() {
+        assert_eq!(encode(&Table::new("cadvisor", "n1")), []);
+    }
+}
