@@ -2,7 +2,7 @@
 
 use crate::{
     AnyValue, DecodeError,
-    pb::{self, Reader, Wire},
+    pb::{self, Reader},
     value::Messages,
 };
 
@@ -116,18 +116,21 @@ impl<'a> Finder<'a> {
     }
 }
 
-#[inline]
+// Not inlined: callers are compiled for size, this crate for speed.
+#[inline(never)]
 fn key_value(message: &[u8]) -> Result<(&str, AnyValue<'_>), DecodeError> {
-    let (mut key, mut value) = ("", AnyValue::Empty);
+    const KEY: u32 = pb::key(1, pb::BYTES);
+    const VALUE: u32 = pb::key(2, pb::BYTES);
+    let (mut name, mut value) = ("", AnyValue::Empty);
     let mut reader = Reader::new(message);
-    while let Some(field) = reader.next_field()? {
-        match field {
-            (1, Wire::Bytes(bytes)) => key = pb::text(bytes)?,
-            (2, Wire::Bytes(bytes)) => value = AnyValue::parse(bytes)?,
-            _ => {}
+    while let Some(key) = reader.next_key()? {
+        match key {
+            KEY => name = reader.text()?,
+            VALUE => value = AnyValue::parse(reader.bytes()?)?,
+            _ => reader.skip(key)?,
         }
     }
-    Ok((key, value))
+    Ok((name, value))
 }
 
 /// Attributes encoded once, for the messages in which they are field `FIELD`.

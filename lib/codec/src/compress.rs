@@ -179,13 +179,11 @@ mod tests {
 
     #[test]
     fn damaged_bodies_are_refused() {
-        for (encoding, mut bytes) in [(Encoding::Gzip, gzip(&[7; 5000])), (Encoding::Zstd, zstd(&[7; 5000]))] {
-            for damaged in [bytes[..bytes.len() - 1].to_vec(), b"garbage".to_vec()] {
+        for (encoding, bytes) in [(Encoding::Gzip, gzip(&[7; 5000])), (Encoding::Zstd, zstd(&[7; 5000]))] {
+            for damaged in [bytes[..bytes.len() - 1].to_vec(), b"garbage".to_vec(), vec![]] {
                 let error = decompress(encoding, &damaged, 10_000).unwrap_err();
                 assert!(matches!(error, Error::Damaged { .. }), "{encoding:?}: {error}");
             }
-            bytes.clear();
-            assert!(decompress(encoding, &bytes, 10).is_ok_and(|out| out.is_empty()) || encoding == Encoding::Gzip);
         }
     }
 
@@ -194,7 +192,7 @@ mod tests {
         for (encoding, bytes) in
             [(Encoding::Gzip, gzip(&[0; 10 << 20])), (Encoding::Zstd, zstd_without_length(&[0; 10 << 20]))]
         {
-            assert!(bytes.len() < 100_000);
+            assert!(bytes.len() < 1 << 20);
             assert!(matches!(decompress(encoding, &bytes, 1 << 20), Err(Error::TooLong { .. })));
         }
     }

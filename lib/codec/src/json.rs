@@ -54,8 +54,8 @@ fn write_nested(value: &AnyValue<'_>, out: &mut String, depth: usize) -> Result<
         AnyValue::Empty => out.push_str("null"),
         AnyValue::Str(text) => write_string(text, out),
         AnyValue::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),
-        AnyValue::Int(number) => write_display(number, out),
-        AnyValue::Double(number) if number.is_finite() => write_display(number, out),
+        AnyValue::Int(number) => write_number(number, out),
+        AnyValue::Double(number) if number.is_finite() => write_number(number, out),
         AnyValue::Double(number) if number.is_nan() => out.push_str("\"NaN\""),
         AnyValue::Double(number) => out.push_str(if *number > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" }),
         AnyValue::Bytes(bytes) => write_string(&base64(bytes), out),
@@ -82,9 +82,35 @@ fn write_nested(value: &AnyValue<'_>, out: &mut String, depth: usize) -> Result<
     Ok(())
 }
 
-/// Writing to a string cannot fail.
-fn write_display(value: &impl std::fmt::Display, out: &mut String) {
-    if write!(out, "{value}").is_err() {
+/// Rust's `Debug` of a number is JSON, with an exponent where `Display` would write hundreds of digits.
+fn write_number(value: &impl std::fmt::Debug, out: &mut String) {
+    if write!(out, "{value:?}").is_err() {
         out.push_str("null");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_characters_are_escaped() {
+        let check = |text: &str, json: &str| {
+            let mut out = String::new();
+            write_string(text, &mut out);
+            assert_eq!(out, json);
+        };
+        check("", r#""""#);
+        check("a\"b\\c", r#""a\"b\\c""#);
+        check("1\n2\r3\t4\u{1}5é", r#""1\n2\r3\t4\u00015é""#);
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_strings() {
+        let check = |value, json: &str| assert_eq!(AnyValue::Double(value).text().as_deref(), Ok(json));
+        check(1.5, "1.5");
+        check(1e300, "1e300");
+        check(f64::NAN, "\"NaN\"");
+        check(f64::NEG_INFINITY, "\"-Infinity\"");
     }
 }

@@ -39,34 +39,61 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
+    /// The key of the next field, to be compared with [`key`]; `None` at the end. Its value must be read next.
+    #[inline]
+    pub fn next_key(&mut self) -> Result<Option<u32>, DecodeError> {
+        match self.rest {
+            [] => Ok(None),
+            // Fields 1 to 15.
+            [byte @ 0x08..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(Some(u32::from(*byte)))
+            }
+            _ => self.long_key().map(Some),
+        }
+    }
+
     /// The number and the value of the next field; `None` at the end. Unknown groups are passed over.
     #[inline]
     pub fn next_field(&mut self) -> Result<Option<(u32, Wire<'a>)>, DecodeError> {
-        while !self.rest.is_empty() {
-            let key = self.key()?;
+        while let Some(key) = self.next_key()? {
             let value = match key & 7 {
-                0 => Wire::Varint(self.varint()?),
-                1 => Wire::Fixed64(u64::from_le_bytes(self.chunk()?)),
-                2 => Wire::Bytes(self.bytes()?),
-                5 => Wire::Fixed32(u32::from_le_bytes(self.chunk()?)),
-                3 => {
-                    self.skip_group(key >> 3, 0)?;
+                VARINT => Wire::Varint(self.varint()?),
+                FIXED64 => Wire::Fixed64(self.fixed64()?),
+                BYTES => Wire::Bytes(self.bytes()?),
+                FIXED32 => Wire::Fixed32(self.fixed32()?),
+                _ => {
+                    self.skip(key)?;
                     continue;
                 }
-                _ => return Err(DecodeError::BadKey),
             };
             return Ok(Some((key >> 3, value)));
         }
         Ok(None)
     }
 
+    /// Passes over the value of a field with this key.
+    #[inline]
+    pub fn skip(&mut self, key: u32) -> Result<(), DecodeError> {
+        match key & 7 {
+            VARINT => drop(self.varint()?),
+            FIXED64 => drop(self.fixed64()?),
+            BYTES => drop(self.bytes()?),
+            FIXED32 => drop(self.fixed32()?),
+            GROUP => self.skip_group(key >> 3, 0)?,
+            _ => return Err(DecodeError::BadKey),
+        }
+        Ok(())
+    }
+
     /// The next occurrence of a bytes field; what comes before it is passed over.
     #[inline]
     pub fn next_bytes(&mut self, field: u32) -> Result<Option<&'a [u8]>, DecodeError> {
-        while let Some((number, value)) = self.next_field()? {
-            if let (Wire::Bytes(bytes), true) = (value, number == field) {
-                return Ok(Some(bytes));
+        while let Some(found) = self.next_key()? {
+            if found == key(field, BYTES) {
+                return self.bytes().map(Some);
             }
+            self.skip(found)?;
         }
         Ok(None)
     }
@@ -93,10 +120,31 @@ impl<'a> Reader<'a> {
         self.chunk().map(u64::from_le_bytes)
     }
 
+    /// A `fixed32`.
+    #[inline]
+    pub fn fixed32(&mut self) -> Result<u32, DecodeError> {
+        self.chunk().map(u32::from_le_bytes)
+    }
+
     /// A `double`.
     #[inline]
     pub fn double(&mut self) -> Result<f64, DecodeError> {
         self.chunk().map(f64::from_le_bytes)
+    }
+
+    /// What has a length: `string`, `bytes`, a message.
+    #[inline]
+    pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    /// A `string`.
+    #[inline]
+    pub fn text(&mut self) -> Result<&'a str, DecodeError> {
+        text(self.bytes()?)
     }
 
     fn long_varint(&mut self) -> Result<u64, DecodeError> {
@@ -115,20 +163,12 @@ impl<'a> Reader<'a> {
         Err(DecodeError::LongVarint)
     }
 
-    #[inline]
-    fn key(&mut self) -> Result<u32, DecodeError> {
+    #[cold]
+    fn long_key(&mut self) -> Result<u32, DecodeError> {
         match u32::try_from(self.varint()?) {
             Ok(key) if key >= 8 => Ok(key),
             _ => Err(DecodeError::BadKey),
         }
-    }
-
-    #[inline]
-    fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
-        let length = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
-        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
-        self.rest = rest;
-        Ok(bytes)
     }
 
     #[inline]
@@ -144,15 +184,11 @@ impl<'a> Reader<'a> {
             return Err(DecodeError::TooDeep);
         }
         loop {
-            let key = self.key()?;
+            let key = self.next_key()?.ok_or(DecodeError::Truncated)?;
             match key & 7 {
-                0 => drop(self.varint()?),
-                1 => drop(self.chunk::<8>()?),
-                2 => drop(self.bytes()?),
-                5 => drop(self.chunk::<4>()?),
-                3 => self.skip_group(key >> 3, depth + 1)?,
-                4 if key >> 3 == group => return Ok(()),
-                _ => return Err(DecodeError::BadKey),
+                GROUP => self.skip_group(key >> 3, depth + 1)?,
+                END_GROUP if key >> 3 == group => return Ok(()),
+                _ => self.skip(key)?,
             }
         }
     }
@@ -198,6 +234,15 @@ pub const FIXED64: u32 = 1;
 pub const BYTES: u32 = 2;
 /// Wire type of 4-byte numbers.
 pub const FIXED32: u32 = 5;
+const GROUP: u32 = 3;
+const END_GROUP: u32 = 4;
+
+/// A field's number and wire type in one, as they stand before its value.
+#[must_use]
+#[inline]
+pub const fn key(field: u32, wire: u32) -> u32 {
+    field << 3 | wire
+}
 
 /// How many bytes [`put_varint`] writes.
 #[must_use]
@@ -221,7 +266,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 /// Appends a field's number and wire type.
 #[inline]
 pub fn put_key(out: &mut Vec<u8>, field: u32, wire: u32) {
-    put_varint(out, u64::from(field << 3 | wire));
+    put_varint(out, u64::from(key(field, wire)));
 }
 
 /// Appends a varint field; a zero is left out, as proto3 does.
@@ -337,6 +382,7 @@ mod tests {
         check(&[0x0e], DecodeError::BadKey);
         check(&[0x0c], DecodeError::BadKey);
         check(&[0x0b, 0x14], DecodeError::BadKey);
+        check(&[0x0b, 0x10, 1], DecodeError::Truncated);
         check(&[0x0b; 100], DecodeError::TooDeep);
     }
 

@@ -4,8 +4,21 @@ use std::borrow::Cow;
 
 use crate::{
     Attributes, DecodeError, json,
-    pb::{self, Reader, Wire},
+    pb::{self, Reader},
 };
+
+/// Keys of the hot message, so that a field costs one comparison.
+mod key {
+    use crate::pb::{self, FIXED64, VARINT, key};
+
+    pub(super) const STR: u32 = key(1, pb::BYTES);
+    pub(super) const BOOL: u32 = key(2, VARINT);
+    pub(super) const INT: u32 = key(3, VARINT);
+    pub(super) const DOUBLE: u32 = key(4, FIXED64);
+    pub(super) const ARRAY: u32 = key(5, pb::BYTES);
+    pub(super) const KEY_VALUES: u32 = key(6, pb::BYTES);
+    pub(super) const BYTES: u32 = key(7, pb::BYTES);
+}
 
 /// A value, borrowed from the message it came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -31,20 +44,22 @@ pub enum AnyValue<'a> {
 
 impl<'a> AnyValue<'a> {
     /// The value in an `AnyValue` message; nothing below it is looked at yet.
-    #[inline]
     pub fn parse(message: &'a [u8]) -> Result<Self, DecodeError> {
         let mut value = Self::Empty;
         let mut reader = Reader::new(message);
-        while let Some(field) = reader.next_field()? {
-            value = match field {
-                (1, Wire::Bytes(bytes)) => Self::Str(pb::text(bytes)?),
-                (2, Wire::Varint(number)) => Self::Bool(number != 0),
-                (3, Wire::Varint(number)) => Self::Int(number.cast_signed()),
-                (4, Wire::Fixed64(bits)) => Self::Double(f64::from_bits(bits)),
-                (5, Wire::Bytes(message)) => Self::Array(Array { message }),
-                (6, Wire::Bytes(message)) => Self::KeyValues(Attributes::new(message, 1)),
-                (7, Wire::Bytes(bytes)) => Self::Bytes(bytes),
-                _ => continue,
+        while let Some(key) = reader.next_key()? {
+            value = match key {
+                key::STR => Self::Str(reader.text()?),
+                key::BOOL => Self::Bool(reader.varint()? != 0),
+                key::INT => Self::Int(reader.varint()?.cast_signed()),
+                key::DOUBLE => Self::Double(reader.double()?),
+                key::ARRAY => Self::Array(Array { message: reader.bytes()? }),
+                key::KEY_VALUES => Self::KeyValues(Attributes::new(reader.bytes()?, 1)),
+                key::BYTES => Self::Bytes(reader.bytes()?),
+                _ => {
+                    reader.skip(key)?;
+                    continue;
+                }
             };
         }
         Ok(value)
@@ -148,7 +163,8 @@ impl<'a> Messages<'a> {
 impl<'a> Iterator for Messages<'a> {
     type Item = Result<&'a [u8], DecodeError>;
 
-    #[inline]
+    // Not inlined: callers are compiled for size, this crate for speed.
+    #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.reader.next_bytes(self.field);
         if next.is_err() {

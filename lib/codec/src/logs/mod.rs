@@ -13,7 +13,7 @@ use yagura_model::{Nanos, SpanId, TraceId};
 use crate::{
     AnyValue, Attributes, DecodeError,
     attributes::Finder,
-    pb::{self, Reader, Wire},
+    pb::{self, Reader},
     resource::{Resource, Scope, head},
     value::Messages,
 };
@@ -103,30 +103,53 @@ pub struct Record<'a> {
     pub event_name: &'a str,
 }
 
+/// Keys of the hot message, so that a field costs one comparison.
+mod key {
+    use crate::pb::{BYTES, FIXED32, FIXED64, VARINT, key};
+
+    pub(super) const TIME: u32 = key(1, FIXED64);
+    pub(super) const SEVERITY_NUMBER: u32 = key(2, VARINT);
+    pub(super) const SEVERITY_TEXT: u32 = key(3, BYTES);
+    pub(super) const BODY: u32 = key(5, BYTES);
+    pub(super) const ATTRIBUTE: u32 = key(6, BYTES);
+    pub(super) const DROPPED: u32 = key(7, VARINT);
+    pub(super) const FLAGS: u32 = key(8, FIXED32);
+    pub(super) const TRACE_ID: u32 = key(9, BYTES);
+    pub(super) const SPAN_ID: u32 = key(10, BYTES);
+    pub(super) const OBSERVED: u32 = key(11, FIXED64);
+    pub(super) const EVENT_NAME: u32 = key(12, BYTES);
+}
+
 impl<'a> Record<'a> {
-    #[inline]
+    // Not inlined: callers are compiled for size, this crate for speed.
+    #[inline(never)]
     fn parse(message: &'a [u8]) -> Result<Self, DecodeError> {
         let mut record = Self::default();
         let mut finder = Finder::new(message, 6);
         let mut reader = Reader::new(message);
         loop {
             let before = reader.rest();
-            match reader.next_field()? {
-                Some((1, Wire::Fixed64(time))) => record.time = pb::nanos(time),
-                Some((2, Wire::Varint(number))) => record.severity_number = u8::try_from(number).unwrap_or(0),
-                Some((3, Wire::Bytes(bytes))) => record.severity_text = pb::text(bytes)?,
-                Some((5, Wire::Bytes(bytes))) => record.body = AnyValue::parse(bytes)?,
-                Some((6, Wire::Bytes(_))) => finder.found(before, reader.rest()),
-                Some((7, Wire::Varint(count))) => record.dropped_attributes = pb::low32(count),
-                Some((8, Wire::Fixed32(flags))) => record.flags = flags,
-                Some((9, Wire::Bytes(id))) => record.trace_id = trace_id(id),
-                Some((10, Wire::Bytes(id))) => record.span_id = span_id(id),
-                Some((11, Wire::Fixed64(time))) => record.observed = pb::nanos(time),
-                Some((12, Wire::Bytes(bytes))) => record.event_name = pb::text(bytes)?,
-                Some(_) => {}
-                None => return Ok(Self { attributes: finder.attributes(), ..record }),
+            let Some(key) = reader.next_key()? else { break };
+            match key {
+                key::TIME => record.time = pb::nanos(reader.fixed64()?),
+                key::SEVERITY_NUMBER => record.severity_number = u8::try_from(reader.varint()?).unwrap_or(0),
+                key::SEVERITY_TEXT => record.severity_text = reader.text()?,
+                key::BODY => record.body = AnyValue::parse(reader.bytes()?)?,
+                key::ATTRIBUTE => {
+                    reader.bytes()?;
+                    finder.found(before, reader.rest());
+                }
+                key::DROPPED => record.dropped_attributes = pb::low32(reader.varint()?),
+                key::FLAGS => record.flags = reader.fixed32()?,
+                key::TRACE_ID => record.trace_id = trace_id(reader.bytes()?),
+                key::SPAN_ID => record.span_id = span_id(reader.bytes()?),
+                key::OBSERVED => record.observed = pb::nanos(reader.fixed64()?),
+                key::EVENT_NAME => record.event_name = reader.text()?,
+                _ => reader.skip(key)?,
             }
         }
+        record.attributes = finder.attributes();
+        Ok(record)
     }
 }
 

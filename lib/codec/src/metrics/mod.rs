@@ -160,7 +160,8 @@ pub enum Data<'a> {
 }
 
 impl<'a> Metric<'a> {
-    #[inline]
+    // Not inlined: callers are compiled for size, this crate for speed.
+    #[inline(never)]
     fn parse(message: &'a [u8]) -> Result<Self, DecodeError> {
         let mut metric = Self { name: "", description: "", unit: "", data: Data::None };
         let mut reader = Reader::new(message);

@@ -73,25 +73,43 @@ impl NumberPoint<'_> {
     }
 }
 
+/// Keys of the hot message, so that a field costs one comparison.
+mod key {
+    use crate::pb::{BYTES, FIXED64, VARINT, key};
+
+    pub(super) const ATTRIBUTE: u32 = key(7, BYTES);
+    pub(super) const START: u32 = key(2, FIXED64);
+    pub(super) const TIME: u32 = key(3, FIXED64);
+    pub(super) const DOUBLE: u32 = key(4, FIXED64);
+    pub(super) const INT: u32 = key(6, FIXED64);
+    pub(super) const FLAGS: u32 = key(8, VARINT);
+}
+
 impl<'a> Point<'a> for NumberPoint<'a> {
-    #[inline]
+    // Not inlined: callers are compiled for size, this crate for speed.
+    #[inline(never)]
     fn parse(message: &'a [u8]) -> Result<Self, DecodeError> {
         let mut point = Self::default();
         let mut finder = Finder::new(message, 7);
         let mut reader = Reader::new(message);
         loop {
             let before = reader.rest();
-            match reader.next_field()? {
-                Some((7, Wire::Bytes(_))) => finder.found(before, reader.rest()),
-                Some((2, Wire::Fixed64(time))) => point.start = pb::nanos(time),
-                Some((3, Wire::Fixed64(time))) => point.time = pb::nanos(time),
-                Some((4, Wire::Fixed64(bits))) => point.value = Number::Double(f64::from_bits(bits)),
-                Some((6, Wire::Fixed64(bits))) => point.value = Number::Int(bits.cast_signed()),
-                Some((8, Wire::Varint(flags))) => point.flags = pb::low32(flags),
-                Some(_) => {}
-                None => return Ok(Self { attributes: finder.attributes(), ..point }),
+            let Some(key) = reader.next_key()? else { break };
+            match key {
+                key::ATTRIBUTE => {
+                    reader.bytes()?;
+                    finder.found(before, reader.rest());
+                }
+                key::START => point.start = pb::nanos(reader.fixed64()?),
+                key::TIME => point.time = pb::nanos(reader.fixed64()?),
+                key::DOUBLE => point.value = Number::Double(reader.double()?),
+                key::INT => point.value = Number::Int(reader.fixed64()?.cast_signed()),
+                key::FLAGS => point.flags = pb::low32(reader.varint()?),
+                _ => reader.skip(key)?,
             }
         }
+        point.attributes = finder.attributes();
+        Ok(point)
     }
 }
 
