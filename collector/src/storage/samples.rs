@@ -8,6 +8,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use yagura_daemon::config::DurationText;
 use yagura_model::{Nanos, Timestamp, metric::stale_nan, names};
 
 use super::{RejectReason, config::Retention};

@@ -194,8 +194,8 @@ impl Writer<'_> {
         if !record.event_name.is_empty() {
             fields.insert("event".to_owned(), record.event_name.clone());
         }
-        for (name, id) in [("trace_id", &record.trace_id), ("span_id", &record.span_id)] {
-            if id.iter().any(|byte| *byte != 0) {
+        for (name, id, length) in [("trace_id", &record.trace_id, 16), ("span_id", &record.span_id, 8)] {
+            if id.len() == length && id.iter().any(|byte| *byte != 0) {
                 fields.insert(name.to_owned(), id.iter().map(|byte| format!("{byte:02x}")).collect());
             }
         }
@@ -230,7 +230,7 @@ impl Writer<'_> {
             }
             held.insert(range.clone());
         }
-        if let Err(reason) = admit(entry.time.to_timestamp(), self.now, self.limits.retention.logs) {
+        if let Err(reason) = admit(entry.time.to_timestamp(), self.now, self.limits.retention.logs.0) {
             self.appended.reject(reason, || entry.labels.to_string());
             return;
         }

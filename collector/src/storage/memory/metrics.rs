@@ -229,7 +229,7 @@ impl Writer<'_> {
             self.appended.reject(RejectReason::BadLabels, || labels.to_string());
             return;
         }
-        if let Err(reason) = samples::admit(point.time, self.now, self.limits.retention.metrics) {
+        if let Err(reason) = samples::admit(point.time, self.now, self.limits.retention.metrics.0) {
             self.appended.reject(reason, || labels.to_string());
             return;
         }
@@ -257,7 +257,7 @@ impl Writer<'_> {
             }
         }
         if let Some(zero) = samples::zero_before(&point, newest.map(|(time, _)| time)) {
-            if samples::admit(zero, self.now, self.limits.retention.metrics).is_ok() {
+            if samples::admit(zero, self.now, self.limits.retention.metrics.0).is_ok() {
                 series.insert(zero, 0.0);
             }
         }

@@ -1,5 +1,6 @@
 //! Attributes of the generated OTLP types, as text and as delivery facts.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use yagura_model::delivery;
@@ -12,7 +13,7 @@ pub(super) fn text(value: Option<&AnyValue>) -> String {
         Some(Value::BoolValue(flag)) => flag.to_string(),
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::DoubleValue(number)) => number.to_string(),
-        Some(Value::BytesValue(bytes)) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Some(Value::BytesValue(bytes)) => STANDARD.encode(bytes),
         Some(Value::ArrayValue(_) | Value::KvlistValue(_)) => json(value).to_string(),
     }
 }
