@@ -87,7 +87,11 @@ pub(super) fn admit(time: Timestamp, now: Timestamp, retention: Duration) -> Res
 }
 
 /// Retention that keeps everything.
-pub(super) const FOREVER: Retention = Retention { metrics: Duration::MAX, logs: Duration::MAX, traces: Duration::MAX };
+pub(super) const FOREVER: Retention = Retention {
+    metrics: DurationText(Duration::MAX),
+    logs: DurationText(Duration::MAX),
+    traces: DurationText(Duration::MAX),
+};
 
 /// The name of a metric in Prometheus.
 pub(super) fn metric_name<'a>(name: &'a str, unit: &str, counter: bool) -> Cow<'a, str> {
