@@ -121,6 +121,13 @@ impl Table {
         id
     }
 
+    /// Says that the counters of a scope started anew: its container was started again under the same labels.
+    pub fn set_start(&mut self, id: ScopeId, start: Timestamp) {
+        if let Some(scope) = self.scopes.get_mut(&id) {
+            scope.start = start;
+        }
+    }
+
     /// Ends every series of a scope; the next [`Table::finish`] marks them stale.
     pub fn remove_scope(&mut self, id: ScopeId) {
         self.leaving.push(id);

@@ -7,6 +7,7 @@
 //! To add one: a folder with `Config`, `METRICS` and `run(config, context)`; here the `mod`, one field of [`Config`]
 //! and one line in [`spawn`].
 
+pub mod cgroup;
 pub mod output;
 pub mod poll;
 

@@ -123,8 +123,11 @@ mod tests {
     fn every_fault_is_named_with_its_key() {
         let retention = Retention { logs: DurationText::seconds(1), ..Retention::default() };
         let config = Config { retention, size: SizeText(1), max_series: 0, ..Config::default() };
-        let expected =
-            ["retention.logs: expected at least 1h", "size: expected at least 512MiB", "max_series: expected at least 1"];
+        let expected = [
+            "retention.logs: expected at least 1h",
+            "size: expected at least 512MiB",
+            "max_series: expected at least 1",
+        ];
         assert_eq!(faults(&config), expected);
     }
 }
