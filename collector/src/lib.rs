@@ -14,6 +14,7 @@ pub mod api;
 pub mod app;
 pub mod config;
 pub mod query;
+pub mod receivers;
 pub mod storage;
 pub mod web;
 pub mod yaml;

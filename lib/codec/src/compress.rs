@@ -86,6 +86,22 @@ pub fn zstd_compress(level: i32, input: &[u8], out: &mut Vec<u8>) -> Result<(), 
     })
 }
 
+/// How long `input` says it is when decompressed; it may lie. Of gzip only the last member tells.
+#[must_use]
+pub fn decompressed_len(encoding: Encoding, input: &[u8]) -> Option<usize> {
+    match encoding {
+        Encoding::Identity => Some(input.len()),
+        Encoding::Gzip => {
+            let length = u32::from_le_bytes(*input.last_chunk()?);
+            usize::try_from(length).ok()
+        }
+        Encoding::Zstd => {
+            let length = zstd::zstd_safe::get_frame_content_size(input).ok()??;
+            usize::try_from(length).ok()
+        }
+    }
+}
+
 /// What `input` is when decompressed, if that is at most `limit` bytes.
 pub fn decompress(encoding: Encoding, input: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
     let damaged = |source| Error::Damaged { encoding, source };
@@ -106,8 +122,7 @@ pub fn decompress(encoding: Encoding, input: &[u8], limit: usize) -> Result<Vec<
 
 /// The quick way, for a body whose header tells its length; `None` when it does not, or not the truth.
 fn zstd_at_once(input: &[u8], limit: usize) -> Result<Option<Vec<u8>>, Error> {
-    let Ok(Some(length)) = zstd::zstd_safe::get_frame_content_size(input) else { return Ok(None) };
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let Some(length) = decompressed_len(Encoding::Zstd, input) else { return Ok(None) };
     if length > limit {
         return Err(Error::TooLong { limit });
     }

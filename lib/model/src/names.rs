@@ -3,6 +3,9 @@
 /// The tag `service`; for drop-in series the resource's `service.name` is the `job` instead (see [`RESOURCE_JOB`]).
 pub const SERVICE_NAME: &str = "service.name";
 
+/// Which of a service's processes tells; for drop-in series the node's name, Prometheus' `instance`.
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+
 /// Resource attributes that become labels of a log stream (or of a span's resource), and under which label.
 ///
 /// Source: OpenTelemetry semantic conventions v1.44 (`model/{service,deployment,container,k8s,host,log}`); the labels
@@ -25,7 +28,7 @@ pub const RESOURCE_LABELS: &[(&str, &str)] = &[
 ];
 
 /// In a metrics resource: attribute to label, as Prometheus' own OTLP receiver does it.
-pub const RESOURCE_JOB: &[(&str, &str)] = &[(SERVICE_NAME, "job"), ("service.instance.id", "instance")];
+pub const RESOURCE_JOB: &[(&str, &str)] = &[(SERVICE_NAME, "job"), (SERVICE_INSTANCE_ID, "instance")];
 
 /// The label that a resource attribute of a log or span becomes; `None` when it is carried as a field instead.
 #[must_use]
