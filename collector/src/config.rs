@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
-use crate::yaml::DurationText;
+use yagura_daemon::config::DurationText;
 
 /// The half of the config under `collector:`, or the whole of `collector.yaml`.
 #[derive(Clone, Debug, Deserialize)]

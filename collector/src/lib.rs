@@ -13,10 +13,11 @@
 pub mod api;
 pub mod app;
 pub mod config;
+pub(crate) mod files;
 pub mod query;
 pub mod receivers;
+pub mod rules;
 pub mod storage;
 pub mod web;
-pub mod yaml;
 
 pub use config::Config;

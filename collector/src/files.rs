@@ -1,12 +1,15 @@
-//! Finds the files that a pattern of the config names.
+//! How rule, route and check files are found and read; what is wrong with them is said with file, line and column.
 
 use std::path::Path;
 
-use super::{Faults, fault};
+use yagura_daemon::config::{ConfigError, Fault, place_of};
+
+/// A file of rules or routes larger than this is a mistake.
+const MAX_BYTES: u64 = 4 << 20;
 
 /// Files that match `pattern`, sorted. A `*` stands for any text within the last part of the path; a pattern without
 /// one names one file, which must exist.
-pub(crate) fn find(pattern: &str) -> Result<Vec<String>, Faults> {
+pub(crate) fn find(pattern: &str) -> Result<Vec<String>, ConfigError> {
     let path = Path::new(pattern);
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !name.contains('*') {
@@ -37,6 +40,50 @@ fn glob(pattern: &str, text: &str) -> bool {
         Some((start, rest)) => text
             .strip_prefix(start)
             .is_some_and(|text| (0..=text.len()).filter_map(|at| text.get(at..)).any(|tail| glob(rest, tail))),
+    }
+}
+
+/// The text of a file.
+pub(crate) fn read(file: &str) -> Result<String, ConfigError> {
+    let failed = |error| fault(file, format!("cannot read the file: {error}"));
+    if std::fs::metadata(file).map_err(failed)?.len() > MAX_BYTES {
+        return Err(fault(file, format!("the file is larger than {MAX_BYTES} bytes")));
+    }
+    std::fs::read_to_string(file).map_err(failed)
+}
+
+/// An error without a place.
+pub(crate) fn fault(file: &str, text: impl Into<String>) -> ConfigError {
+    let fault = Fault { place: None, key: String::new(), text: text.into() };
+    ConfigError { file: file.to_owned(), faults: vec![fault] }
+}
+
+/// Collects what is wrong in one file while it is being checked.
+#[derive(Debug)]
+pub(crate) struct Checked<'a> {
+    file: &'a str,
+    text: &'a str,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Checked<'a> {
+    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
+        Self { file, text, faults: Vec::new() }
+    }
+
+    /// Notes a fault of `key` (`groups[0].rules[2].expr`). A key that is not in the file is looked for one level up.
+    pub(crate) fn fault(&mut self, key: &str, text: impl Into<String>) {
+        let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
+        let place = place_of(self.text, key).or_else(|| place_of(self.text, parent));
+        self.faults.push(Fault { place, key: key.to_owned(), text: text.into() });
+    }
+
+    /// The value, unless something was wrong.
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, ConfigError> {
+        if self.faults.is_empty() {
+            return Ok(value);
+        }
+        Err(ConfigError { file: self.file.to_owned(), faults: self.faults })
     }
 }
 

@@ -1,0 +1,5 @@
+//! Rules.
+pub mod file;
+pub mod template;
+
+mod expression;
