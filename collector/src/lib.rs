@@ -14,9 +14,11 @@ pub mod api;
 pub mod app;
 pub mod config;
 pub(crate) mod files;
+pub mod presence;
 pub mod query;
 pub mod receivers;
 pub mod rules;
+pub(crate) mod series;
 pub mod storage;
 pub mod web;
 

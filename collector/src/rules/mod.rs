@@ -1,4 +1,5 @@
 //! Rules.
+pub mod alert;
 pub mod file;
 pub mod template;
 
