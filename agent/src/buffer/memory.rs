@@ -174,8 +174,4 @@ impl Memory {
         let head = self.disk_head.as_ref().map_or(0, |(_, batch)| batch.body.len());
         self.kept_bytes + self.logs_bytes + head
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.kept.is_empty() && self.disk_head.is_none()
-    }
 }

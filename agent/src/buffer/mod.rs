@@ -21,17 +21,25 @@ mod metrics;
 mod number;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use serde::Deserialize;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use yagura_daemon::config::{Faults, SizeText, Validate};
+
+pub use disk::Worker;
+use disk::{Command, Disk, Position};
 
 pub use memory::Ticket;
 use memory::{LogBatch, Memory, Origin};
 pub use metrics::{DropReason, METRICS, Metrics};
 use number::Numbers;
+
+use crate::status::StatusHandle;
 
 /// Log batches that got nowhere for this long mean that delivery stalls.
 const STALL: Duration = Duration::from_secs(5);
@@ -81,6 +89,38 @@ pub enum KeepError {
     Stopping,
 }
 
+/// The `buffer` block.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What may wait in memory, half of it log batches.
+    pub memory: SizeText,
+    /// What may wait on disk; 0 for nothing.
+    pub disk: SizeText,
+    /// The folder of what must survive a restart: the buffer's files and the checkpoints of logs.
+    pub path: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { memory: SizeText::mib(8), disk: SizeText::mib(1024), path: "/var/lib/yagura/agent".into() }
+    }
+}
+
+impl Validate for Config {
+    fn validate(&self, faults: &mut Faults) {
+        if self.memory < SizeText::mib(1) {
+            faults.add("memory", "expected at least 1MiB");
+        }
+        if self.disk.0 > 0 && self.disk < SizeText::mib(1) {
+            faults.add("disk", "expected at least 1MiB, or 0 for no disk buffer");
+        }
+        if self.path.as_os_str().is_empty() {
+            faults.add("path", "expected a folder");
+        }
+    }
+}
+
 /// What waits for the collector; a cheap handle to one shared buffer.
 #[derive(Clone, Debug)]
 pub struct Buffer {
@@ -101,6 +141,22 @@ struct Shared {
     metrics: Metrics,
     /// There is no collector: nothing is kept.
     discards: bool,
+    /// The way to the disk, when there is one.
+    disk: Option<mpsc::Sender<Command>>,
+    /// Records of the disk that have their fate; the disk's task takes them from here.
+    settled: Mutex<Vec<Position>>,
+    /// The disk's head was taken, or something was settled.
+    disk_wanted: Notify,
+}
+
+impl Shared {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_settled(&self) -> Vec<Position> {
+        std::mem::take(&mut *self.settled.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Signal {
@@ -119,16 +175,59 @@ impl Buffer {
     /// A buffer of `limit` bytes in memory, half of it for log batches, half for kept ones.
     #[must_use]
     pub fn in_memory(limit: usize) -> Self {
-        Self::new(limit, "memory", Metrics::default(), false)
+        Self::new(limit, "memory", Metrics::default(), None)
     }
 
     /// A buffer for an agent without a collector: what is kept is thrown away, what is sent never gets a receipt.
     #[must_use]
     pub fn without_collector() -> Self {
-        Self::new(0, "none", Metrics::default(), true)
+        let mut buffer = Self::in_memory(0);
+        if let Some(shared) = Arc::get_mut(&mut buffer.shared) {
+            shared.discards = true;
+        }
+        buffer
     }
 
-    fn new(limit: usize, owner: &str, metrics: Metrics, discards: bool) -> Self {
+    /// The buffer that `config` describes, and the task of its disk. A disk that cannot be used is reported; the
+    /// buffer then has its memory only. Blocks while it looks through what an earlier run left.
+    #[must_use]
+    pub fn open(config: &Config, owner: &str, metrics: Metrics, status: StatusHandle) -> (Self, Option<Worker>) {
+        let limit = config.memory.bytes();
+        if config.disk.0 == 0 {
+            return (Self::new(limit, owner, metrics, None), None);
+        }
+        metrics.disk_limit.set(i64::try_from(config.disk.0).unwrap_or(i64::MAX));
+        let (disk, recovery) = match Disk::open(&config.path.join("buffer"), config.disk.0) {
+            Ok(opened) => opened,
+            Err(error) => {
+                status.degraded(
+                    format!("{error}; what does not fit into memory is lost"),
+                    "make buffer.path a folder that the agent may write, or set buffer.disk to 0",
+                );
+                return (Self::new(limit, owner, metrics, None), None);
+            }
+        };
+        for damage in &recovery.damage {
+            tracing::warn!(damage, "a part of the disk buffer was set aside");
+        }
+        if !recovery.damage.is_empty() {
+            status.set(
+                "recovery",
+                serde_json::json!({
+                    "damaged_bytes": recovery.damaged_bytes, "damage": recovery.damage,
+                }),
+            );
+        }
+        if recovery.waiting.batches > 0 {
+            tracing::info!(batches = recovery.waiting.batches, "an earlier run left batches to be delivered");
+        }
+        let (sender, commands) = disk::channel();
+        let buffer = Self::new(limit, owner, metrics, Some(sender));
+        let worker = Worker::new(disk, commands, Arc::clone(&buffer.shared), status);
+        (buffer, Some(worker))
+    }
+
+    fn new(limit: usize, owner: &str, metrics: Metrics, disk: Option<mpsc::Sender<Command>>) -> Self {
         let half = limit / 2;
         let shared = Shared {
             memory: Mutex::new(Memory::new(half)),
@@ -138,7 +237,10 @@ impl Buffer {
             log_limit: half,
             numbers: Numbers::new(owner),
             metrics,
-            discards,
+            discards: false,
+            disk,
+            settled: Mutex::default(),
+            disk_wanted: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -155,7 +257,8 @@ impl Buffer {
         let permits = u32::try_from(size).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&shared.log_room).acquire_many_owned(permits).await else { return receipt };
         shared.metrics.batches_in.get_or_create(&(&batch).into()).inc();
-        self.memory().push_log(LogBatch { batch, receipt: sender, room });
+        shared.memory().push_log(LogBatch { batch, receipt: sender, room });
+        self.memory_changed();
         shared.arrived.notify_one();
         receipt
     }
@@ -166,33 +269,86 @@ impl Buffer {
         if shared.discards {
             return Ok(());
         }
-        if durable {
-            return Err(KeepError::Disk("no buffer path is configured".into()));
+        if shared.log_room.is_closed() {
+            return Err(KeepError::Stopping);
         }
+        let batch = Batch { body: shared.numbers.stamp(&batch.body), ..batch };
         shared.metrics.batches_in.get_or_create(&(&batch).into()).inc();
-        let mut batch = Batch { body: shared.numbers.stamp(&batch.body), ..batch };
+        if durable {
+            self.to_disk(batch, true).await.map_err(|(_, error)| error)
+        } else {
+            self.keep_in_memory(batch).await;
+            Ok(())
+        }
+    }
+
+    /// Puts a batch into memory. What is pushed out of it goes to disk, or is lost and counted.
+    async fn keep_in_memory(&self, batch: Batch) {
+        let shared = &self.shared;
+        let mut batch = batch;
         loop {
             let left = shared.left.notified();
-            let refused = self.memory().push_kept(batch);
-            batch = match refused {
-                Ok(()) => break,
-                Err(batch) => batch,
+            let (refused, oldest) = {
+                let mut memory = shared.memory();
+                match memory.push_kept(batch) {
+                    Ok(()) => break,
+                    Err(refused) => (refused, memory.pop_kept()),
+                }
             };
-            let oldest = self.memory().pop_kept();
+            batch = refused;
             match oldest {
-                Some(oldest) => shared.metrics.drop_batches(DropReason::MemoryFull, 1, oldest.items),
+                Some(oldest) => self.spill(oldest, DropReason::MemoryFull).await,
                 // All is being sent right now, and has its fate soon.
                 None => left.await,
             }
         }
+        self.memory_changed();
         shared.arrived.notify_one();
-        Ok(())
+    }
+
+    async fn spill(&self, batch: Batch, otherwise: DropReason) {
+        if let Err((items, _)) = self.to_disk(batch, false).await {
+            self.shared.metrics.drop_batches(otherwise, 1, items);
+        }
+    }
+
+    /// Writes a batch to disk; an error comes with the items that are lost with it.
+    async fn to_disk(&self, batch: Batch, durable: bool) -> Result<(), (u64, KeepError)> {
+        let items = batch.items;
+        let Some(disk) = &self.shared.disk else {
+            return Err((items, KeepError::Disk("there is no disk buffer".into())));
+        };
+        let (done, answer) = oneshot::channel();
+        if disk.send(Command::Append { batch, durable, done }).await.is_err() {
+            return Err((items, KeepError::Stopping));
+        }
+        match answer.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err((items, KeepError::Disk(error))),
+            Err(_) => Err((items, KeepError::Stopping)),
+        }
+    }
+
+    /// Takes nothing more in and writes what memory holds to disk; to be called when the exporter has ended. Log
+    /// batches without a fate are read again by the next run.
+    pub async fn close(&self) {
+        let shared = &self.shared;
+        shared.log_room.close();
+        while let Some(batch) = { shared.memory().pop_kept() } {
+            self.spill(batch, DropReason::Stopped).await;
+        }
+        if let Some(disk) = &shared.disk
+            && disk.send(Command::Close).await.is_err()
+        {
+            tracing::warn!("the disk buffer ended before it was closed");
+        }
+        self.memory_changed();
     }
 
     /// Whether log batches have been waiting for some time without any getting through.
     #[must_use]
     pub fn stalled(&self) -> bool {
-        self.memory().logs_waiting() > STALL
+        self.shared.memory().logs_waiting() > STALL
     }
 
     /// Whether there is no collector, so that nothing need be encoded.
@@ -204,16 +360,27 @@ impl Buffer {
     /// Bytes waiting in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.memory().bytes()
+        self.shared.memory().bytes()
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     /// The next batch to send; waits for one. Only one task may call this.
     pub async fn next(&self) -> Ticket {
         loop {
             let arrived = self.shared.arrived.notified();
-            let ticket = self.memory().take();
+            let ticket = self.shared.memory().take();
             match ticket {
-                Some(ticket) => return ticket,
+                Some(ticket) => {
+                    if matches!(ticket.origin, Origin::Disk(_)) {
+                        self.shared.disk_wanted.notify_one();
+                    }
+                    return ticket;
+                }
                 None => arrived.await,
             }
         }
@@ -221,37 +388,47 @@ impl Buffer {
 
     /// A batch has its fate: its sender is told, and its room is free again.
     pub fn settle(&self, ticket: Ticket, outcome: Outcome) {
+        let shared = &self.shared;
         let size = ticket.batch.body.len();
-        self.shared.metrics.batches_out.get_or_create(&(&ticket.batch).into()).inc();
+        shared.metrics.batches_out.get_or_create(&(&ticket.batch).into()).inc();
         match ticket.origin {
             Origin::Log { receipt, room } => {
-                self.memory().log_done(size);
+                shared.memory().log_done(size);
                 drop(room);
                 if receipt.send(outcome).is_err() {
                     tracing::trace!("nobody waits for the receipt any more");
                 }
             }
             Origin::Kept => {
-                self.memory().kept_done(size);
-                self.shared.left.notify_waiters();
+                shared.memory().kept_done(size);
+                shared.left.notify_waiters();
             }
-            Origin::Disk(_) => {}
+            Origin::Disk(at) => {
+                shared.settled.lock().unwrap_or_else(PoisonError::into_inner).push(at);
+                shared.disk_wanted.notify_one();
+            }
         }
+        self.memory_changed();
     }
 
     /// A batch was not sent after all; it will be next in its lane.
     pub fn give_back(&self, ticket: Ticket) {
+        let mut memory = self.shared.memory();
         match ticket.origin {
-            Origin::Log { receipt, room } => {
-                self.memory().log_again(LogBatch { batch: ticket.batch, receipt, room });
-            }
-            Origin::Kept => self.memory().kept_again(ticket.batch),
-            Origin::Disk(at) => self.memory().set_disk_head((at, ticket.batch)),
+            Origin::Log { receipt, room } => memory.log_again(LogBatch { batch: ticket.batch, receipt, room }),
+            Origin::Kept => memory.kept_again(ticket.batch),
+            // It is still on disk, where the next run finds it.
+            Origin::Disk(_) => {}
         }
+        drop(memory);
         self.shared.arrived.notify_one();
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory_changed(&self) {
+        let bytes = self.memory_bytes();
+        self.shared.metrics.memory_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }
+
+#[cfg(test)]
+mod tests;
