@@ -15,6 +15,7 @@ pub mod app;
 pub mod config;
 pub(crate) mod files;
 pub mod presence;
+pub mod probes;
 pub mod query;
 pub mod receivers;
 pub mod rules;

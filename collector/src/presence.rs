@@ -463,7 +463,8 @@ mod tests {
             let matchers = vec![Matcher::new("__name__", MatchOp::Equal, "node_load1").unwrap()];
             let selection = Selection { matchers, from: at(0), to: at(100_000), max_samples: 1000 };
             let series = self.store.select(selection).await.unwrap();
-            let second = |sample: &Sample| (sample.time.0 - at(0).0) / 1000 * if is_stale(sample.value) { -1 } else { 1 };
+            let second =
+                |sample: &Sample| (sample.time.0 - at(0).0) / 1000 * if is_stale(sample.value) { -1 } else { 1 };
             series[0].samples.iter().map(second).collect()
         }
     }

@@ -2,4 +2,5 @@
 
 pub mod agents;
 pub(crate) mod answer;
+pub mod checks;
 pub mod live;

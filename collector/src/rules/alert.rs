@@ -292,8 +292,13 @@ mod tests {
 
     #[test]
     fn a_gap_starts_the_waiting_anew() {
-        let steps =
-            [(0, true, Hold::Not), (5, false, Hold::Not), (10, true, Hold::Not), (15, true, Hold::Not), (20, true, Hold::Not)];
+        let steps = [
+            (0, true, Hold::Not),
+            (5, false, Hold::Not),
+            (10, true, Hold::Not),
+            (15, true, Hold::Not),
+            (20, true, Hold::Not),
+        ];
         check(&rule(10, 0), &steps, "pending inactive pending pending firing");
     }
 
@@ -312,12 +317,8 @@ mod tests {
 
     #[test]
     fn missing_data_keep_an_alert_firing_until_data_say_otherwise() {
-        let steps = [
-            (0, true, Hold::Not),
-            (10, false, Hold::Missing),
-            (9000, false, Hold::Missing),
-            (9010, false, Hold::Not),
-        ];
+        let steps =
+            [(0, true, Hold::Not), (10, false, Hold::Missing), (9000, false, Hold::Missing), (9010, false, Hold::Not)];
         check(&rule(0, 0), &steps, "firing firing firing inactive");
     }
 

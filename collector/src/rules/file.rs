@@ -301,12 +301,7 @@ fn check_labels(labels: &BTreeMap<String, String>, key: &str, checked: &mut Chec
     }
 }
 
-fn texts(
-    sources: &BTreeMap<String, String>,
-    key: &str,
-    rule: &str,
-    checked: &mut Checked<'_>,
-) -> Vec<(String, Text)> {
+fn texts(sources: &BTreeMap<String, String>, key: &str, rule: &str, checked: &mut Checked<'_>) -> Vec<(String, Text)> {
     let mut texts = Vec::with_capacity(sources.len());
     for (name, source) in sources {
         match Template::parse(source) {

@@ -95,7 +95,8 @@ pub fn server(files: &ServerFiles) -> Result<TlsAcceptor, Error> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, Error> {
+/// The authorities to trust: those of `ca_file`, else the system's.
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
     match ca_file {
         Some(path) => {

@@ -190,13 +190,7 @@ impl Eval<'_> {
         self.operand(first, dot)
     }
 
-    fn function(
-        &mut self,
-        name: &str,
-        rest: &[Operand],
-        piped: Option<Value>,
-        dot: &Value,
-    ) -> Result<Value, Expand> {
+    fn function(&mut self, name: &str, rest: &[Operand], piped: Option<Value>, dot: &Value) -> Result<Value, Expand> {
         // `and` and `or` stop at the first operand that decides.
         let decides = match name {
             "and" => Some(false),

@@ -15,10 +15,21 @@ pub(super) enum Node {
     Action(Pipeline),
     /// `if`/`else if`/`else`: the first branch whose pipeline is true; an `else` has none.
     If(Vec<(Option<Pipeline>, Vec<Node>)>),
-    Range { over: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
-    With { value: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
+    Range {
+        over: Pipeline,
+        body: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
+    With {
+        value: Pipeline,
+        body: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
     /// `template "name" pipeline`.
-    Call { name: String, argument: Option<Pipeline> },
+    Call {
+        name: String,
+        argument: Option<Pipeline>,
+    },
     Break,
     Continue,
 }
@@ -213,9 +224,10 @@ fn number(text: &str) -> Result<(Token, &str), Error> {
     let (digits, after) = text.split_at_checked(end).unwrap_or((text, ""));
     let plain = digits.replace('_', "");
     let hexadecimal = plain.strip_prefix("0x").and_then(|digits| i64::from_str_radix(digits, 16).ok());
-    let value = hexadecimal.or_else(|| plain.parse().ok()).map(Value::Int).or_else(|| {
-        plain.parse().ok().filter(|_| plain.contains(|c: char| c.is_ascii_digit())).map(Value::Float)
-    });
+    let value = hexadecimal
+        .or_else(|| plain.parse().ok())
+        .map(Value::Int)
+        .or_else(|| plain.parse().ok().filter(|_| plain.contains(|c: char| c.is_ascii_digit())).map(Value::Float));
     let value = value.ok_or_else(|| Error::new(format!("bad number `{digits}`")))?;
     Ok((Token::Literal(value), after))
 }
@@ -420,9 +432,13 @@ fn read_pipeline(rest: &mut &[Token], depth: usize) -> Result<Pipeline, Error> {
 fn declaration(rest: &mut &[Token]) -> Pipeline {
     let (variables, mark, after) = match rest {
         [Token::Variable(one), mark @ (Token::Declare | Token::Assign), after @ ..] => (vec![one.clone()], mark, after),
-        [Token::Variable(one), Token::Comma, Token::Variable(two), mark @ (Token::Declare | Token::Assign), after @ ..] => {
-            (vec![one.clone(), two.clone()], mark, after)
-        }
+        [
+            Token::Variable(one),
+            Token::Comma,
+            Token::Variable(two),
+            mark @ (Token::Declare | Token::Assign),
+            after @ ..,
+        ] => (vec![one.clone(), two.clone()], mark, after),
         _ => return Pipeline::default(),
     };
     let declares = *mark == Token::Declare;

@@ -170,7 +170,14 @@ fn plain(digits: &str, exponent: i32) -> String {
 /// Infinities and NaN as Go writes them.
 #[must_use]
 pub fn not_finite(value: f64) -> String {
-    if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
+    if value.is_nan() {
+        "NaN"
+    } else if value > 0.0 {
+        "+Inf"
+    } else {
+        "-Inf"
+    }
+    .to_owned()
 }
 
 #[cfg(test)]
@@ -180,14 +187,24 @@ mod tests {
     #[test]
     fn numbers_are_written_as_go_writes_them() {
         let cases = [
-            (0.0, "0"), (1.0, "1"), (-1.5, "-1.5"), (100_000.0, "100000"), (1_000_000.0, "1e+06"),
-            (1_234_567.0, "1.234567e+06"), (0.000_1, "0.0001"), (0.000_01, "1e-05"), (0.1 + 0.2, "0.30000000000000004"),
-            (f64::NAN, "NaN"), (f64::INFINITY, "+Inf"), (f64::NEG_INFINITY, "-Inf"),
+            (0.0, "0"),
+            (1.0, "1"),
+            (-1.5, "-1.5"),
+            (100_000.0, "100000"),
+            (1_000_000.0, "1e+06"),
+            (1_234_567.0, "1.234567e+06"),
+            (0.000_1, "0.0001"),
+            (0.000_01, "1e-05"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
         ];
         for (value, text) in cases {
             assert_eq!(format_shortest(value), text);
         }
-        let cases = [(1234.5, "1234"), (12345.0, "1.234e+04"), (999.96, "1000"), (0.001_234_56, "0.001235"), (1.0, "1")];
+        let cases =
+            [(1234.5, "1234"), (12345.0, "1.234e+04"), (999.96, "1000"), (0.001_234_56, "0.001235"), (1.0, "1")];
         for (value, text) in cases {
             assert_eq!(format_general(value, 4), text);
         }

@@ -13,11 +13,54 @@ pub(super) use printf::printf;
 
 /// Every name that [`call`] knows, and `and` and `or`, which the evaluator does itself.
 const NAMES: &[&str] = &[
-    "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "print", "println", "printf", "html", "js",
-    "urlquery", "query", "first", "label", "value", "strvalue", "sortByLabel", "args", "humanize", "humanize1024",
-    "humanizeDuration", "humanizePercentage", "humanizeTimestamp", "toTime", "title", "toUpper", "toLower", "trimSpace",
-    "join", "match", "reReplaceAll", "stripPort", "stripDomain", "safeHtml", "graphLink", "tableLink", "externalURL",
-    "pathPrefix", "parseDuration", "stringSlice", "urlQueryEscape", "toJson",
+    "and",
+    "or",
+    "not",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "len",
+    "index",
+    "print",
+    "println",
+    "printf",
+    "html",
+    "js",
+    "urlquery",
+    "query",
+    "first",
+    "label",
+    "value",
+    "strvalue",
+    "sortByLabel",
+    "args",
+    "humanize",
+    "humanize1024",
+    "humanizeDuration",
+    "humanizePercentage",
+    "humanizeTimestamp",
+    "toTime",
+    "title",
+    "toUpper",
+    "toLower",
+    "trimSpace",
+    "join",
+    "match",
+    "reReplaceAll",
+    "stripPort",
+    "stripDomain",
+    "safeHtml",
+    "graphLink",
+    "tableLink",
+    "externalURL",
+    "pathPrefix",
+    "parseDuration",
+    "stringSlice",
+    "urlQueryEscape",
+    "toJson",
 ];
 
 pub(super) fn call(name: &str, arguments: Vec<Value>, scope: &Scope) -> Result<Value, Expand> {
@@ -216,12 +259,8 @@ fn strings(name: &str, arguments: &[Value]) -> Result<Value, Error> {
         }
         ("stripPort", [Value::Text(text)]) => Ok(strip_port(text).into()),
         ("stripDomain", [Value::Text(text)]) => Ok(strip_domain(text).into()),
-        ("graphLink", [Value::Text(query)]) => {
-            Ok(format!("/graph?g0.expr={}&g0.tab=0", query_escape(query)).into())
-        }
-        ("tableLink", [Value::Text(query)]) => {
-            Ok(format!("/graph?g0.expr={}&g0.tab=1", query_escape(query)).into())
-        }
+        ("graphLink", [Value::Text(query)]) => Ok(format!("/graph?g0.expr={}&g0.tab=0", query_escape(query)).into()),
+        ("tableLink", [Value::Text(query)]) => Ok(format!("/graph?g0.expr={}&g0.tab=1", query_escape(query)).into()),
         _ => Err(wrong(name, arguments)),
     }
 }
