@@ -8,6 +8,7 @@
 //! and one line in [`spawn`].
 
 pub mod cgroup;
+pub mod logs;
 pub mod output;
 pub mod poll;
 
