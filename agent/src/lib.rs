@@ -1,5 +1,6 @@
 //! The per-node daemon: sources → tags → buffer → export.
 
+pub mod admin;
 pub mod buffer;
 pub mod inventory;
 pub mod series;
