@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod buffer;
+pub mod export;
 pub mod inventory;
 pub mod series;
 pub mod sources;

@@ -143,6 +143,14 @@ impl Memory {
         None
     }
 
+    /// The next batch that is in memory only.
+    pub(super) fn take_live(&mut self) -> Option<Ticket> {
+        let head = self.disk_head.take();
+        let ticket = self.take();
+        self.disk_head = head;
+        ticket
+    }
+
     /// A kept batch has been delivered or given up.
     pub(super) fn kept_done(&mut self, size: usize) {
         self.kept_bytes = self.kept_bytes.saturating_sub(size);

@@ -386,6 +386,12 @@ impl Buffer {
         }
     }
 
+    /// The next batch in memory, if there is one; for the end, when the backlog on disk is left to the next run.
+    #[must_use]
+    pub fn try_next_live(&self) -> Option<Ticket> {
+        self.shared.memory().take_live()
+    }
+
     /// A batch has its fate: its sender is told, and its room is free again.
     pub fn settle(&self, ticket: Ticket, outcome: Outcome) {
         let shared = &self.shared;

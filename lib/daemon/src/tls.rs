@@ -7,9 +7,10 @@ use std::{
 };
 
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::CryptoProvider, server::WebPkiClientVerifier};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use serde::Deserialize;
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// The `tls` block of a listener.
 #[derive(Clone, Debug, Deserialize)]
@@ -93,6 +94,16 @@ pub fn server(files: &ServerFiles) -> Result<TlsAcceptor, Error> {
     let mut config = builder.with_single_cert(certificates(&files.cert_file)?, private_key(&files.key_file)?)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Speaks TLS over a connection to `host`, which must show a certificate for that name.
+pub async fn connect(
+    config: Arc<ClientConfig>,
+    host: &str,
+    stream: TcpStream,
+) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 /// The authorities to trust: those of `ca_file`, else the system's.
