@@ -4,6 +4,7 @@
 //! [`Inventory::end`]; cgroup, logs and intakes read it. An entry is replaced as a whole, so a reader's `Arc` never
 //! changes under it.
 
+pub mod resource;
 mod store;
 
 use std::{fmt, sync::Arc};
