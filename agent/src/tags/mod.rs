@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use yagura_model::{Tags, names::sanitize_label};
 
 pub use precedence::Tag;
-pub use rules::{MatchConfig, RuleConfig, RuleError, Rules};
+pub use rules::{MatchConfig, Matcher, RuleConfig, RuleError, Rules};
 
 /// Labels, annotations: names and values.
 pub type Pairs = [(Arc<str>, Arc<str>)];

@@ -60,10 +60,16 @@ pub struct Rules {
 
 #[derive(Debug)]
 struct Rule {
+    matcher: Matcher,
+    set: BTreeMap<String, String>,
+}
+
+/// A [`MatchConfig`] ready for use.
+#[derive(Debug)]
+pub struct Matcher {
     container: Option<Regex>,
     image: Option<Regex>,
     labels: Vec<(String, Regex)>,
-    set: BTreeMap<String, String>,
 }
 
 impl Rules {
@@ -87,7 +93,7 @@ impl Rules {
     #[must_use]
     pub fn apply(&self, evidence: &Evidence<'_>) -> BTreeMap<String, String> {
         let mut set = BTreeMap::new();
-        for rule in self.rules.iter().filter(|rule| rule.matches(evidence)) {
+        for rule in self.rules.iter().filter(|rule| rule.matcher.matches(evidence)) {
             for (name, value) in &rule.set {
                 set.entry(name.clone()).or_insert_with(|| value.clone());
             }
@@ -96,8 +102,32 @@ impl Rules {
     }
 }
 
-impl Rule {
-    fn matches(&self, evidence: &Evidence<'_>) -> bool {
+impl Matcher {
+    /// Makes a condition usable.
+    ///
+    /// # Errors
+    ///
+    /// When a pattern is no regular expression: its key and what is wrong.
+    pub fn new(config: &MatchConfig) -> Result<Self, (String, regex::Error)> {
+        let whole = |key: String, pattern: &str| match Regex::new(&format!("^(?:{pattern})$")) {
+            Ok(regex) => Ok(regex),
+            Err(reason) => Err((key, reason)),
+        };
+        let optional = |key: &str, pattern: &Option<String>| {
+            pattern.as_ref().map(|pattern| whole(key.to_owned(), pattern)).transpose()
+        };
+        let labels = config.labels.iter();
+        let labels = labels.map(|(name, pattern)| Ok((name.clone(), whole(format!("labels.{name}"), pattern)?)));
+        Ok(Self {
+            container: optional("container", &config.container)?,
+            image: optional("image", &config.image)?,
+            labels: labels.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether all conditions hold for a container.
+    #[must_use]
+    pub fn matches(&self, evidence: &Evidence<'_>) -> bool {
         let pod = evidence.pod.unwrap_or_default();
         let label = |name: &str| labels::get(evidence.labels, name).or_else(|| labels::get(pod.labels, name));
         let fits = |pattern: &Option<Regex>, value: &str| pattern.as_ref().is_none_or(|regex| regex.is_match(value));
@@ -111,18 +141,7 @@ fn compile(place: usize, config: &RuleConfig) -> Result<Rule, RuleError> {
     if config.set.is_empty() {
         return Err(RuleError::SetsNothing { rule: place });
     }
-    let whole = |key: String, pattern: &str| {
-        Regex::new(&format!("^(?:{pattern})$")).map_err(|reason| RuleError::Pattern { rule: place, key, reason })
-    };
-    let optional = |key: &str, pattern: &Option<String>| {
-        pattern.as_ref().map(|pattern| whole(key.to_owned(), pattern)).transpose()
-    };
-    let labels = config.matching.labels.iter();
-    let labels = labels.map(|(name, pattern)| Ok((name.clone(), whole(format!("labels.{name}"), pattern)?)));
-    Ok(Rule {
-        container: optional("container", &config.matching.container)?,
-        image: optional("image", &config.matching.image)?,
-        labels: labels.collect::<Result<_, _>>()?,
-        set: config.set.clone(),
-    })
+    let matcher =
+        Matcher::new(&config.matching).map_err(|(key, reason)| RuleError::Pattern { rule: place, key, reason })?;
+    Ok(Rule { matcher, set: config.set.clone() })
 }
