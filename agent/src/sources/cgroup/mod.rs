@@ -5,6 +5,9 @@
 //! Who a container is comes from the inventory. A file is opened once and read at offset 0 ever after (at most ten for
 //! each group), into one buffer, by parsers that allocate nothing; limits and processes are looked at once a minute.
 //!
+//! Which of cAdvisor's series are here, which are not, and where values differ on purpose: `README.md` beside this
+//! file.
+//!
 //! To add a series: a field of the reading, the line that fills it in `v1` and `v2`, and a metric in `metrics`.
 
 pub mod devices;
@@ -141,3 +144,6 @@ fn raise_file_limit() {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,10 @@ use super::{
     path::Kind,
     reading::Reading,
 };
-use crate::{inventory::Change, series::Table};
+use crate::{
+    inventory::Change,
+    series::{ScopeId, Table},
+};
 
 /// How often limits, processes and what else is dear are read again.
 const SLOWLY: Duration = Duration::from_secs(60);
@@ -41,6 +44,8 @@ pub struct Scraper {
     search: Search,
     changes: broadcast::Receiver<Change>,
     groups: Vec<Group>,
+    /// The labels of what is the machine's and no group's.
+    machine_scope: Option<ScopeId>,
     devices: Devices,
     /// When the trees were last searched.
     searched: Option<Timestamp>,
@@ -59,6 +64,7 @@ impl Scraper {
             devices: Devices::new(shared.proc.join("diskstats")),
             shared,
             groups: Vec::new(),
+            machine_scope: None,
             searched: None,
             buffer: Buffer::default(),
             reading: Reading::default(),
@@ -83,6 +89,7 @@ impl Scraper {
             self.find(now, table, &mut report);
             self.read_all(State::New, now, table, &mut report);
         }
+        self.say_machine(table);
         table.finish();
         report.left_out = self.search.left_out;
         report.open_files = self.groups.iter().map(Group::open_count).sum();
@@ -92,6 +99,12 @@ impl Scraper {
     /// The last group that could not be read, and why.
     pub fn take_failure(&mut self) -> Option<(String, io::Error)> {
         self.failure.take()
+    }
+
+    fn say_machine(&mut self, table: &mut Table) {
+        let Machinery { node_tags, boot, machine, .. } = &self.shared;
+        let scope = *self.machine_scope.get_or_insert_with(|| table.add_scope(&[], node_tags, *boot));
+        Writer { table, scope }.machine(machine);
     }
 
     /// Whether anything changed in the inventory since the last scrape.
@@ -147,13 +160,13 @@ impl Scraper {
                 self.read_slowly(place, now, report);
             }
             let Some(group) = self.groups.get_mut(place).filter(|group| group.state == state) else { continue };
+            group.state = State::Live;
             let Some(scope) = group.scope else { continue };
             if let Err(error) = group.read(&self.shared, &mut self.buffer, &mut self.reading) {
                 group.state = State::Gone;
                 note(&mut self.failure, report, group, error);
                 continue;
             }
-            group.state = State::Live;
             report.containers += usize::from(matches!(group.kind, Kind::Container(..)));
             for device in &self.reading.devices {
                 self.devices.learn(device.number, &mut self.buffer);
@@ -162,9 +175,6 @@ impl Scraper {
             writer.reading(&self.reading, &group.limits, &self.devices);
             writer.limits(&group.limits, &group.processes);
             writer.times(group.start(&self.shared), now);
-            if group.kind == Kind::Root {
-                writer.machine(&self.shared.machine);
-            }
             let each = |name: &str, counters| writer.network(name, counters);
             if let Some(Err(_)) = group.network.as_ref().map(|file| network::read(file, &mut self.buffer, each)) {
                 // The process through which the namespace was reached has ended; another may be there.
