@@ -1,1 +1,3 @@
 //! Generators and measurements; see `README.md` here for the figures.
+
+pub mod cgroup_tree;
