@@ -9,6 +9,7 @@
 
 pub mod cgroup;
 pub mod logs;
+pub mod host;
 pub mod output;
 pub mod poll;
 
