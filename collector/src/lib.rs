@@ -14,6 +14,7 @@ pub mod api;
 pub mod app;
 pub mod config;
 pub(crate) mod files;
+pub mod notifiers;
 pub mod presence;
 pub mod probes;
 pub mod query;

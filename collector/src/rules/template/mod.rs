@@ -38,6 +38,15 @@ impl Template {
         Ok(Self(parsed))
     }
 
+    /// This template, which can also call the blocks that another defines.
+    #[must_use]
+    pub fn with_definitions(mut self, other: &Self) -> Self {
+        for (name, body) in &other.0.defined {
+            self.0.defined.entry(name.clone()).or_insert_with(|| body.clone());
+        }
+        self
+    }
+
     /// Writes the template with what `scope` holds.
     pub fn expand(&self, scope: &Scope) -> Result<String, Expand> {
         eval::expand(&self.0, scope)

@@ -1,0 +1,645 @@
+//! `notify.yaml`: Alertmanager's format, as far as it is built in. Unknown keys are errors.
+//!
+//! In: the text of the file. Out: [`Config`], checked: receivers exist, matchers and templates are good. The format:
+//! <https://prometheus.io/docs/alerting/latest/configuration/>.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+use yagura_daemon::{
+    config::{self, ConfigError, DurationText},
+    secret::{Secret, SecretFile},
+    tls::ClientFiles,
+};
+
+use super::{
+    interval,
+    matcher::{self, Matcher},
+    route::{Route, Timing},
+};
+use crate::{
+    files::{self, Checked},
+    rules::template::Template,
+};
+
+/// Everything that says who is told what, and when.
+#[derive(Debug)]
+pub struct Config {
+    /// The tree of routes, flattened; the first is the root.
+    pub routes: Vec<Route>,
+    /// Who can be told.
+    pub receivers: Vec<Receiver>,
+    /// What keeps other alerts quiet.
+    pub inhibit: Vec<InhibitRule>,
+    /// Named times.
+    pub intervals: BTreeMap<String, Vec<interval::Checked>>,
+    /// When an alert that came over the API without an end is taken for resolved.
+    pub resolve_timeout: Duration,
+    /// The file's own text, for Alertmanager's status page; secrets are masked.
+    pub original: String,
+}
+
+/// A name and the ways it is told.
+#[derive(Debug)]
+pub struct Receiver {
+    /// The name that routes use.
+    pub name: String,
+    /// Ways, in the order of the file.
+    pub integrations: Vec<Integration>,
+}
+
+/// One way to tell people.
+#[derive(Debug)]
+pub enum Integration {
+    /// Slack's incoming webhook.
+    Slack(Box<Slack>),
+    /// Alertmanager's payload over HTTP.
+    Webhook(Box<Webhook>),
+}
+
+/// Where a secret URL comes from.
+#[derive(Debug)]
+pub enum SecretUrl {
+    /// It stands in the config.
+    Inline(Secret),
+    /// It stands in a file, which may be replaced.
+    File(SecretFile),
+}
+
+/// A Slack incoming webhook.
+#[derive(Debug)]
+pub struct Slack {
+    /// The webhook's URL; its path is the secret.
+    pub url: SecretUrl,
+    /// Whether the end of an alert is told too.
+    pub send_resolved: bool,
+    /// Overrides the webhook's own channel where the workspace allows it.
+    pub channel: Option<String>,
+    /// Templates of the message; those left out take our own form.
+    pub templates: SlackTemplates,
+}
+
+/// The templates of a Slack message that the config may set.
+#[derive(Debug, Default)]
+pub struct SlackTemplates {
+    /// The bold first line.
+    pub title: Option<Template>,
+    /// Where it leads.
+    pub title_link: Option<Template>,
+    /// The text below.
+    pub text: Option<Template>,
+    /// Above the coloured bar.
+    pub pretext: Option<Template>,
+    /// The bar's colour.
+    pub color: Option<Template>,
+    /// The small line below.
+    pub footer: Option<Template>,
+    /// The preview.
+    pub fallback: Option<Template>,
+    /// The name shown as the sender.
+    pub username: Option<String>,
+    /// The emoji shown as the sender.
+    pub icon_emoji: Option<String>,
+    /// The picture shown as the sender.
+    pub icon_url: Option<String>,
+}
+
+impl SlackTemplates {
+    /// Whether the message's form is the config's rather than ours.
+    #[must_use]
+    pub fn sets_form(&self) -> bool {
+        self.title.is_some() || self.text.is_some()
+    }
+}
+
+/// A webhook that takes Alertmanager's payload.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Where it goes.
+    pub url: SecretUrl,
+    /// Whether the end of an alert is told too.
+    pub send_resolved: bool,
+    /// At most this many alerts in one message; 0 for all.
+    pub max_alerts: usize,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// The `Authorization` header.
+    pub authorization: Option<Authorization>,
+    /// What TLS trusts and shows.
+    pub tls: ClientFiles,
+}
+
+/// An `Authorization` header's making.
+#[derive(Debug)]
+pub enum Authorization {
+    /// A scheme (`Bearer`) and credentials.
+    Token(String, SecretUrl),
+    /// A user and a password.
+    Basic(String, SecretUrl),
+}
+
+/// Alerts that keep others quiet.
+#[derive(Clone, Debug)]
+pub struct InhibitRule {
+    /// Which alerts keep quiet.
+    pub source: Vec<Matcher>,
+    /// Which alerts are kept quiet.
+    pub target: Vec<Matcher>,
+    /// Labels that must be the same on both.
+    pub equal: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawFile {
+    global: RawGlobal,
+    route: Option<RawRoute>,
+    receivers: Vec<RawReceiver>,
+    inhibit_rules: Vec<RawInhibit>,
+    time_intervals: Vec<interval::Named>,
+    mute_time_intervals: Vec<interval::Named>,
+    templates: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawGlobal {
+    resolve_timeout: Option<DurationText>,
+    slack_api_url: Option<String>,
+    slack_api_url_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawRoute {
+    receiver: Option<String>,
+    group_by: Option<Vec<String>>,
+    group_wait: Option<DurationText>,
+    group_interval: Option<DurationText>,
+    repeat_interval: Option<DurationText>,
+    matchers: Vec<String>,
+    #[serde(rename = "match")]
+    equal: BTreeMap<String, String>,
+    match_re: BTreeMap<String, String>,
+    #[serde(rename = "continue")]
+    goes_on: bool,
+    mute_time_intervals: Vec<String>,
+    active_time_intervals: Vec<String>,
+    routes: Vec<RawRoute>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReceiver {
+    name: String,
+    #[serde(default)]
+    slack_configs: Vec<RawSlack>,
+    #[serde(default)]
+    webhook_configs: Vec<RawWebhook>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSlack {
+    send_resolved: Option<bool>,
+    api_url: Option<String>,
+    api_url_file: Option<PathBuf>,
+    channel: Option<String>,
+    username: Option<String>,
+    icon_emoji: Option<String>,
+    icon_url: Option<String>,
+    title: Option<String>,
+    title_link: Option<String>,
+    text: Option<String>,
+    pretext: Option<String>,
+    color: Option<String>,
+    footer: Option<String>,
+    fallback: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawWebhook {
+    send_resolved: Option<bool>,
+    url: Option<String>,
+    url_file: Option<PathBuf>,
+    max_alerts: usize,
+    timeout: Option<DurationText>,
+    http_config: RawHttp,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawHttp {
+    authorization: Option<RawAuthorization>,
+    basic_auth: Option<RawBasic>,
+    tls_config: ClientFiles,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAuthorization {
+    #[serde(rename = "type")]
+    scheme: Option<String>,
+    credentials: Option<String>,
+    credentials_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawBasic {
+    username: String,
+    password: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawInhibit {
+    source_matchers: Vec<String>,
+    target_matchers: Vec<String>,
+    source_match: BTreeMap<String, String>,
+    source_match_re: BTreeMap<String, String>,
+    target_match: BTreeMap<String, String>,
+    target_match_re: BTreeMap<String, String>,
+    equal: Vec<String>,
+}
+
+impl Config {
+    /// Tells nobody; alerts are still grouped and shown.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::with_receiver(Receiver { name: "nobody".to_owned(), integrations: Vec::new() })
+    }
+
+    /// Tells one Slack channel everything, the end of an alert too.
+    #[must_use]
+    pub fn slack(url: SecretUrl) -> Self {
+        let slack = Slack { url, send_resolved: true, channel: None, templates: SlackTemplates::default() };
+        let integrations = vec![Integration::Slack(Box::new(slack))];
+        Self::with_receiver(Receiver { name: "slack".to_owned(), integrations })
+    }
+
+    fn with_receiver(receiver: Receiver) -> Self {
+        let timing = Timing { group_wait: Duration::from_secs(10), ..Timing::default() };
+        let root = Route::root(&receiver.name, &["alertname", "env"], timing);
+        Self {
+            original: format!("route: {{receiver: {}}}\nreceivers: [{{name: {}}}]\n", receiver.name, receiver.name),
+            routes: vec![root],
+            receivers: vec![receiver],
+            inhibit: Vec::new(),
+            intervals: BTreeMap::new(),
+            resolve_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Reads a file.
+pub fn load(file: &str) -> Result<Config, ConfigError> {
+    parse(file, &files::read(file)?)
+}
+
+/// Reads the text of a file; `file` is for messages, and for finding templates beside it.
+pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    let raw: RawFile = config::parse_verbatim(file, text)?;
+    let mut reader = Reader {
+        checked: Checked::new(file, text),
+        definitions: String::new(),
+        receivers: raw.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
+        intervals: BTreeMap::new(),
+        global: raw.global,
+        routes: Vec::new(),
+    };
+    reader.read_definitions(&raw.templates);
+    for (key, named) in [("time_intervals", raw.time_intervals), ("mute_time_intervals", raw.mute_time_intervals)] {
+        reader.read_intervals(key, &named);
+    }
+    let receivers = raw.receivers.into_iter().enumerate();
+    let receivers = receivers.map(|(index, raw)| reader.receiver(index, raw)).collect();
+    match raw.route {
+        Some(route) => {
+            if !route.matchers.is_empty() || !route.equal.is_empty() || !route.match_re.is_empty() {
+                reader.checked.fault("route", "the first route takes every alert and has no matchers");
+            }
+            reader.route(route, "route", None);
+        }
+        None => reader.checked.fault("", "expected `route`: who is told"),
+    }
+    let inhibit = raw.inhibit_rules.into_iter().enumerate();
+    let inhibit = inhibit.map(|(index, raw)| reader.inhibit(index, raw)).collect();
+    let config = Config {
+        routes: reader.routes,
+        receivers,
+        inhibit,
+        intervals: reader.intervals,
+        resolve_timeout: reader.global.resolve_timeout.map_or(Duration::from_secs(300), |timeout| timeout.0),
+        original: mask(text),
+    };
+    reader.checked.finish(config)
+}
+
+/// The text with every secret blotted out, and every URL, whose path may be one.
+fn mask(text: &str) -> String {
+    const SECRETS: [&str; 3] = ["url:", "credentials:", "password:"];
+    let mut masked = String::with_capacity(text.len());
+    // The indent of a secret key whose value stands on the lines below it.
+    let mut below: Option<usize> = None;
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        if below.is_some_and(|key| indent > key || line.trim().is_empty()) {
+            continue;
+        }
+        // A flow mapping may hold a secret beside other keys: then the rest of the line goes too.
+        let key_end = SECRETS.iter().filter_map(|key| line.find(key).map(|at| at + key.len())).min();
+        below = key_end.map(|_| indent);
+        let cut = key_end.into_iter().chain(line.find("http://")).chain(line.find("https://")).min();
+        match cut.and_then(|end| line.get(..end)) {
+            Some(start) => {
+                masked.push_str(start.trim_end());
+                masked.push_str(" <secret>");
+            }
+            None => masked.push_str(line),
+        }
+        masked.push('\n');
+    }
+    masked
+}
+
+struct Reader<'a> {
+    checked: Checked<'a>,
+    /// Text of the template files: their `define` blocks stand in front of each template.
+    definitions: String,
+    receivers: Vec<String>,
+    intervals: BTreeMap<String, Vec<interval::Checked>>,
+    global: RawGlobal,
+    routes: Vec<Route>,
+}
+
+impl Reader<'_> {
+    fn read_definitions(&mut self, patterns: &[String]) {
+        for (index, pattern) in patterns.iter().enumerate() {
+            let key = format!("templates[{index}]");
+            let texts = files::find(pattern).and_then(|found| found.iter().map(|file| files::read(file)).collect());
+            match texts {
+                Ok::<Vec<String>, _>(texts) => self.definitions.extend(texts),
+                Err(error) => self.checked.fault(&key, error.to_string()),
+            }
+        }
+        if let Err(error) = Template::parse(&self.definitions) {
+            self.checked.fault("templates", format!("bad template: {error}"));
+            self.definitions.clear();
+        }
+    }
+
+    fn read_intervals(&mut self, key: &str, named: &[interval::Named]) {
+        for (index, named) in named.iter().enumerate() {
+            let mut intervals = Vec::with_capacity(named.time_intervals.len());
+            for (place, interval) in named.time_intervals.iter().enumerate() {
+                match interval.check() {
+                    Ok(interval) => intervals.push(interval),
+                    Err((field, text)) => {
+                        self.checked.fault(&format!("{key}[{index}].time_intervals[{place}].{field}"), text);
+                    }
+                }
+            }
+            if self.intervals.insert(named.name.clone(), intervals).is_some() {
+                self.checked.fault(&format!("{key}[{index}].name"), format!("`{}` is given twice", named.name));
+            }
+        }
+    }
+
+    /// Adds a route and its children; the answer is its place.
+    fn route(&mut self, raw: RawRoute, key: &str, parent: Option<usize>) -> usize {
+        let above = parent.and_then(|parent| self.routes.get(parent)).cloned();
+        if let Some(name) = &raw.receiver
+            && !self.receivers.contains(name)
+        {
+            self.checked.fault(&format!("{key}.receiver"), format!("no receiver is called `{name}`"));
+        }
+        if raw.receiver.is_none() && above.is_none() {
+            self.checked.fault(&format!("{key}.receiver"), "expected the name of a receiver");
+        }
+        let mut matchers = self.matchers(&raw.matchers, &format!("{key}.matchers"));
+        matchers.extend(self.classic(&raw.equal, false, &format!("{key}.match")));
+        matchers.extend(self.classic(&raw.match_re, true, &format!("{key}.match_re")));
+        let mut route = match &above {
+            Some(above) => above.child(matchers),
+            None => Route::root("", &[], Timing::default()),
+        };
+        if let Some(receiver) = raw.receiver {
+            route.receiver = receiver;
+        }
+        if let Some(group_by) = raw.group_by {
+            route.group_by_all = group_by.iter().any(|name| name == "...");
+            route.group_by = group_by;
+        }
+        self.timing(&mut route.timing, [raw.group_wait, raw.group_interval, raw.repeat_interval], key);
+        route.goes_on = raw.goes_on;
+        for (field, names) in [("mute", &raw.mute_time_intervals), ("active", &raw.active_time_intervals)] {
+            for name in names.iter().filter(|name| !self.intervals.contains_key(*name)) {
+                let key = format!("{key}.{field}_time_intervals");
+                self.checked.fault(&key, format!("no time interval is called `{name}`"));
+            }
+        }
+        route.mute = raw.mute_time_intervals;
+        route.active = raw.active_time_intervals;
+        let place = self.routes.len();
+        self.routes.push(route);
+        let mut children = Vec::with_capacity(raw.routes.len());
+        for (index, child) in raw.routes.into_iter().enumerate() {
+            children.push(self.route(child, &format!("{key}.routes[{index}]"), Some(place)));
+        }
+        if let Some(route) = self.routes.get_mut(place) {
+            route.children = children;
+        }
+        place
+    }
+
+    fn timing(&mut self, timing: &mut Timing, given: [Option<DurationText>; 3], key: &str) {
+        let [wait, interval, repeat] = given;
+        if let Some(wait) = wait {
+            timing.group_wait = wait.0;
+        }
+        for (given, held, field) in [
+            (interval, &mut timing.group_interval, "group_interval"),
+            (repeat, &mut timing.repeat_interval, "repeat_interval"),
+        ] {
+            if let Some(given) = given {
+                if given.0.is_zero() {
+                    self.checked.fault(&format!("{key}.{field}"), "expected more than 0s");
+                }
+                *held = given.0;
+            }
+        }
+    }
+
+    fn matchers(&mut self, texts: &[String], key: &str) -> Vec<Matcher> {
+        let mut matchers = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            match matcher::parse(text) {
+                Ok(parsed) => matchers.extend(parsed),
+                Err(error) => self.checked.fault(&format!("{key}[{index}]"), error.to_string()),
+            }
+        }
+        matchers
+    }
+
+    fn classic(&mut self, pairs: &BTreeMap<String, String>, is_regex: bool, key: &str) -> Vec<Matcher> {
+        let mut matchers = Vec::new();
+        for (name, value) in pairs {
+            match Matcher::new(name, value, is_regex, true) {
+                Ok(matcher) => matchers.push(matcher),
+                Err(error) => self.checked.fault(&format!("{key}.{name}"), error.to_string()),
+            }
+        }
+        matchers
+    }
+
+    fn inhibit(&mut self, index: usize, raw: RawInhibit) -> InhibitRule {
+        let key = format!("inhibit_rules[{index}]");
+        let mut source = self.matchers(&raw.source_matchers, &format!("{key}.source_matchers"));
+        source.extend(self.classic(&raw.source_match, false, &format!("{key}.source_match")));
+        source.extend(self.classic(&raw.source_match_re, true, &format!("{key}.source_match_re")));
+        let mut target = self.matchers(&raw.target_matchers, &format!("{key}.target_matchers"));
+        target.extend(self.classic(&raw.target_match, false, &format!("{key}.target_match")));
+        target.extend(self.classic(&raw.target_match_re, true, &format!("{key}.target_match_re")));
+        InhibitRule { source, target, equal: raw.equal }
+    }
+
+    fn receiver(&mut self, index: usize, raw: RawReceiver) -> Receiver {
+        let key = format!("receivers[{index}]");
+        if self.receivers.iter().filter(|name| **name == raw.name).count() > 1 {
+            self.checked.fault(&format!("{key}.name"), format!("receiver `{}` is given twice", raw.name));
+        }
+        let mut integrations = Vec::new();
+        for (place, slack) in raw.slack_configs.into_iter().enumerate() {
+            let slack = self.slack(slack, &format!("{key}.slack_configs[{place}]"));
+            integrations.extend(slack.map(|slack| Integration::Slack(Box::new(slack))));
+        }
+        for (place, webhook) in raw.webhook_configs.into_iter().enumerate() {
+            let webhook = self.webhook(webhook, &format!("{key}.webhook_configs[{place}]"));
+            integrations.extend(webhook.map(|webhook| Integration::Webhook(Box::new(webhook))));
+        }
+        Receiver { name: raw.name, integrations }
+    }
+
+    fn slack(&mut self, raw: RawSlack, key: &str) -> Option<Slack> {
+        let url = match self.secret(raw.api_url, raw.api_url_file, &format!("{key}.api_url"), true) {
+            Some(url) => Some(url),
+            None => {
+                let global = (self.global.slack_api_url.clone(), self.global.slack_api_url_file.clone());
+                self.secret(global.0, global.1, "global.slack_api_url", true)
+            }
+        };
+        if url.is_none() {
+            self.checked.fault(key, "expected `api_url_file` (or `api_url`), or `global.slack_api_url_file`");
+        }
+        let mut template = |text: Option<String>, field: &str| self.template(text, &format!("{key}.{field}"));
+        let templates = SlackTemplates {
+            title: template(raw.title, "title"),
+            title_link: template(raw.title_link, "title_link"),
+            text: template(raw.text, "text"),
+            pretext: template(raw.pretext, "pretext"),
+            color: template(raw.color, "color"),
+            footer: template(raw.footer, "footer"),
+            fallback: template(raw.fallback, "fallback"),
+            username: raw.username,
+            icon_emoji: raw.icon_emoji,
+            icon_url: raw.icon_url,
+        };
+        Some(Slack { url: url?, send_resolved: raw.send_resolved.unwrap_or(false), channel: raw.channel, templates })
+    }
+
+    fn template(&mut self, text: Option<String>, key: &str) -> Option<Template> {
+        let text = text?;
+        match self.with_definitions(&text) {
+            Ok(template) => Some(template),
+            Err(error) => {
+                self.checked.fault(key, format!("bad template: {error}"));
+                None
+            }
+        }
+    }
+
+    fn with_definitions(&self, text: &str) -> Result<Template, crate::rules::template::Error> {
+        let own = Template::parse(text)?;
+        let definitions = Template::parse(&self.definitions)?;
+        Ok(own.with_definitions(&definitions))
+    }
+
+    fn webhook(&mut self, raw: RawWebhook, key: &str) -> Option<Webhook> {
+        let url = self.secret(raw.url, raw.url_file, &format!("{key}.url"), true);
+        if url.is_none() {
+            self.checked.fault(key, "expected `url` or `url_file`");
+        }
+        let http = raw.http_config;
+        if http.authorization.is_some() && http.basic_auth.is_some() {
+            self.checked.fault(&format!("{key}.http_config"), "expected only one of `authorization` and `basic_auth`");
+        }
+        let mut authorization = None;
+        if let Some(raw) = http.authorization {
+            let key = format!("{key}.http_config.authorization");
+            let secret = self.secret(raw.credentials, raw.credentials_file, &format!("{key}.credentials"), false);
+            match secret {
+                Some(secret) => {
+                    let scheme = raw.scheme.unwrap_or_else(|| "Bearer".to_owned());
+                    authorization = Some(Authorization::Token(scheme, secret));
+                }
+                None => self.checked.fault(&key, "expected `credentials_file` or `credentials`"),
+            }
+        }
+        if let Some(raw) = http.basic_auth {
+            let key = format!("{key}.http_config.basic_auth");
+            match self.secret(raw.password, raw.password_file, &format!("{key}.password"), false) {
+                Some(secret) => authorization = Some(Authorization::Basic(raw.username, secret)),
+                None => self.checked.fault(&key, "expected `password_file` or `password`"),
+            }
+        }
+        Some(Webhook {
+            url: url?,
+            send_resolved: raw.send_resolved.unwrap_or(true),
+            max_alerts: raw.max_alerts,
+            timeout: raw.timeout.map_or(Duration::from_secs(10), |timeout| timeout.0),
+            authorization,
+            tls: http.tls_config,
+        })
+    }
+
+    /// A secret given inline or by file. One in a file is read when it is used, so that it can be replaced.
+    fn secret(
+        &mut self,
+        inline: Option<String>,
+        file: Option<PathBuf>,
+        key: &str,
+        is_url: bool,
+    ) -> Option<SecretUrl> {
+        match (inline, file) {
+            (Some(_), Some(_)) => {
+                let name = key.rsplit('.').next().unwrap_or(key);
+                self.checked.fault(key, format!("expected only one of `{name}` and `{name}_file`"));
+                None
+            }
+            (Some(text), None) => {
+                let http = text.parse::<http::Uri>().is_ok_and(|uri| {
+                    matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
+                });
+                if is_url && !http {
+                    self.checked.fault(key, "expected a URL that begins with https://");
+                }
+                Some(SecretUrl::Inline(Secret::new(text)))
+            }
+            (None, Some(path)) => Some(SecretUrl::File(SecretFile::new(path))),
+            (None, None) => None,
+        }
+    }
+}
+
+impl SecretUrl {
+    /// The secret as it is now.
+    pub fn current(&mut self) -> Result<Secret, yagura_daemon::secret::Error> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(file) => file.current().cloned(),
+        }
+    }
+}
