@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde::Deserialize;
 use yagura_daemon::{
     config::{self, ConfigError, DurationText},
-    secret::{Secret, SecretFile},
+    secret::Secret,
     tls::ClientFiles,
 };
 
@@ -57,20 +57,20 @@ pub enum Integration {
     Webhook(Box<Webhook>),
 }
 
-/// Where a secret URL comes from.
-#[derive(Debug)]
-pub enum SecretUrl {
+/// Where a secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretText {
     /// It stands in the config.
     Inline(Secret),
-    /// It stands in a file, which may be replaced.
-    File(SecretFile),
+    /// It stands in a file, which may be replaced while we run.
+    File(PathBuf),
 }
 
 /// A Slack incoming webhook.
 #[derive(Debug)]
 pub struct Slack {
     /// The webhook's URL; its path is the secret.
-    pub url: SecretUrl,
+    pub url: SecretText,
     /// Whether the end of an alert is told too.
     pub send_resolved: bool,
     /// Overrides the webhook's own channel where the workspace allows it.
@@ -116,7 +116,7 @@ impl SlackTemplates {
 #[derive(Debug)]
 pub struct Webhook {
     /// Where it goes.
-    pub url: SecretUrl,
+    pub url: SecretText,
     /// Whether the end of an alert is told too.
     pub send_resolved: bool,
     /// At most this many alerts in one message; 0 for all.
@@ -133,9 +133,9 @@ pub struct Webhook {
 #[derive(Debug)]
 pub enum Authorization {
     /// A scheme (`Bearer`) and credentials.
-    Token(String, SecretUrl),
+    Token(String, SecretText),
     /// A user and a password.
-    Basic(String, SecretUrl),
+    Basic(String, SecretText),
 }
 
 /// Alerts that keep others quiet.
@@ -274,7 +274,7 @@ impl Config {
 
     /// Tells one Slack channel everything, the end of an alert too.
     #[must_use]
-    pub fn slack(url: SecretUrl) -> Self {
+    pub fn slack(url: SecretText) -> Self {
         let slack = Slack { url, send_resolved: true, channel: None, templates: SlackTemplates::default() };
         let integrations = vec![Integration::Slack(Box::new(slack))];
         Self::with_receiver(Receiver { name: "slack".to_owned(), integrations })
@@ -612,7 +612,7 @@ impl Reader<'_> {
         file: Option<PathBuf>,
         key: &str,
         is_url: bool,
-    ) -> Option<SecretUrl> {
+    ) -> Option<SecretText> {
         match (inline, file) {
             (Some(_), Some(_)) => {
                 let name = key.rsplit('.').next().unwrap_or(key);
@@ -626,20 +626,20 @@ impl Reader<'_> {
                 if is_url && !http {
                     self.checked.fault(key, "expected a URL that begins with https://");
                 }
-                Some(SecretUrl::Inline(Secret::new(text)))
+                Some(SecretText::Inline(Secret::new(text)))
             }
-            (None, Some(path)) => Some(SecretUrl::File(SecretFile::new(path))),
+            (None, Some(path)) => Some(SecretText::File(path)),
             (None, None) => None,
         }
     }
 }
 
-impl SecretUrl {
+impl SecretText {
     /// The secret as it is now.
-    pub fn current(&mut self) -> Result<Secret, yagura_daemon::secret::Error> {
+    pub fn current(&self) -> Result<Secret, yagura_daemon::secret::Error> {
         match self {
             Self::Inline(secret) => Ok(secret.clone()),
-            Self::File(file) => file.current().cloned(),
+            Self::File(path) => yagura_daemon::secret::read(path),
         }
     }
 }
