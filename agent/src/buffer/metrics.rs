@@ -86,6 +86,10 @@ pub enum DropReason {
     Stopped,
 }
 
+impl DropReason {
+    const ALL: [Self; 4] = [Self::MemoryFull, Self::DiskFull, Self::Damaged, Self::Stopped];
+}
+
 /// Label of a batch's counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct SignalLabel {
@@ -113,8 +117,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Shows the counters in `registry`.
+    /// Shows the counters in `registry`, at 0 until something happens: a series that only appears with its first loss
+    /// would hide that loss from `increase`.
     pub fn register(&self, registry: &mut Registry) {
+        for signal in Signal::ALL {
+            drop(self.batches_in.get_or_create(&SignalLabel { signal }));
+            drop(self.batches_out.get_or_create(&SignalLabel { signal }));
+        }
+        for reason in DropReason::ALL {
+            self.drop_batches(reason, 0, 0);
+        }
         let name = |metric: &Metric| metric.name.trim_end_matches("_total").to_owned();
         let help = |metric: &Metric| metric.help.trim_end_matches('.').to_owned();
         registry.register(name(&BATCHES_IN), help(&BATCHES_IN), self.batches_in.clone());
@@ -131,8 +143,7 @@ impl Metrics {
     /// Batches given up for any reason.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        let all = [DropReason::MemoryFull, DropReason::DiskFull, DropReason::Damaged, DropReason::Stopped];
-        all.map(|reason| self.dropped_batches.get_or_create(&ReasonLabel { reason }).get()).iter().sum()
+        DropReason::ALL.map(|reason| self.dropped_batches.get_or_create(&ReasonLabel { reason }).get()).iter().sum()
     }
 
     pub(super) fn drop_batches(&self, reason: DropReason, batches: u64, items: u64) {

@@ -127,6 +127,19 @@ pub struct Buffer {
     shared: Arc<Shared>,
 }
 
+/// What a buffer holds, and what it lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes in memory.
+    pub memory_bytes: usize,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// Bytes that may be on disk.
+    pub disk_limit: u64,
+    /// Batches given up since the start.
+    pub dropped_batches: u64,
+}
+
 #[derive(Debug)]
 struct Shared {
     memory: Mutex<Memory>,
@@ -160,6 +173,9 @@ impl Shared {
 }
 
 impl Signal {
+    /// Every signal.
+    pub const ALL: [Self; 3] = [Self::Metrics, Self::Logs, Self::Traces];
+
     /// The value of the label `signal`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -361,6 +377,19 @@ impl Buffer {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.shared.memory().bytes()
+    }
+
+    /// What it holds, and what it lost.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let metrics = &self.shared.metrics;
+        let bytes = |gauge: &prometheus_client::metrics::gauge::Gauge| u64::try_from(gauge.get()).unwrap_or(0);
+        Usage {
+            memory_bytes: self.memory_bytes(),
+            disk_bytes: bytes(&metrics.disk_bytes),
+            disk_limit: bytes(&metrics.disk_limit),
+            dropped_batches: metrics.dropped(),
+        }
     }
 
     /// What it counts.

@@ -67,8 +67,17 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Shows the counters in `registry`.
+    /// Shows the counters in `registry`, at 0 until something happens.
     pub fn register(&self, registry: &mut Registry) {
+        for signal in Signal::ALL {
+            let label = SignalLabel { signal };
+            for family in [&self.requests, &self.items, &self.bytes, &self.rejected, &self.dropped] {
+                drop(family.get_or_create(&label));
+            }
+        }
+        for kind in [Failure::Connection, Failure::Throttled, Failure::NotAllowed] {
+            drop(self.failures.get_or_create(&KindLabel { kind }));
+        }
         let name = |metric: &Metric| metric.name.trim_end_matches("_total").to_owned();
         let help = |metric: &Metric| metric.help.trim_end_matches('.').to_owned();
         registry.register(name(&REQUESTS), help(&REQUESTS), self.requests.clone());

@@ -33,7 +33,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// A collector may ask for more patience, but not for ever.
 const MAX_PATIENCE: Duration = Duration::from_secs(300);
 /// How long memory may be emptied to the collector when the agent stops; the rest goes to disk.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(1);
 /// Smaller batches are compressed where they are; it takes microseconds.
 const SMALL: usize = 32 * 1024;
 

@@ -8,19 +8,78 @@
 //! and one line in [`spawn`].
 
 pub mod cgroup;
-pub mod logs;
 pub mod host;
+pub mod logs;
 pub mod output;
+pub mod own;
 pub mod poll;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use output::{Output, Page};
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
-use yagura_model::Timestamp;
+use yagura_daemon::{
+    config::{Faults, Validate},
+    tasks::Tasks,
+};
+use yagura_model::{Metric, Timestamp};
 
 pub use crate::status::StatusHandle;
 use crate::{inventory::Inventory, tags::Rules};
+
+/// The `sources` block. A source that is not mentioned runs with its defaults; `null` turns it off.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The machine itself.
+    pub host: Option<host::Config>,
+    /// Containers, from the kernel.
+    pub cgroup: Option<cgroup::Config>,
+    /// Logs of containers and files.
+    pub logs: Option<logs::Config>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host: Some(host::Config::default()),
+            cgroup: Some(cgroup::Config::default()),
+            logs: Some(logs::Config::default()),
+        }
+    }
+}
+
+impl Validate for Config {
+    fn validate(&self, faults: &mut Faults) {
+        if let Some(logs) = &self.logs {
+            faults.check("logs", logs);
+        }
+    }
+}
+
+/// Starts every source that is configured; `context` makes the context of a source from its name.
+pub fn spawn(config: Config, tasks: &mut Tasks, context: impl Fn(&'static str) -> Context) {
+    if let Some(config) = config.host {
+        tasks.spawn("host", host::run(config, context("host")));
+    }
+    if let Some(config) = config.cgroup {
+        tasks.spawn("cgroup", cgroup::run(config, context("cgroup")));
+    }
+    if let Some(config) = config.logs {
+        tasks.spawn("logs", logs::run(config, context("logs")));
+    }
+}
+
+/// Every metric that the agent can emit, by the part that emits it.
+pub const METRICS: &[(&str, &[Metric])] = &[
+    ("host", host::METRICS),
+    ("cgroup", cgroup::METRICS),
+    ("logs", logs::METRICS),
+    ("own", own::METRICS),
+    ("buffer", crate::buffer::METRICS),
+    ("export", crate::export::METRICS),
+];
 
 /// What every source is given.
 #[derive(Clone, Debug)]

@@ -119,12 +119,17 @@ impl std::error::Error for ConfigError {}
 
 /// Reads and checks a config file; `${…}` comes from the process's environment.
 pub fn load<T: DeserializeOwned + Validate>(path: &Path) -> Result<T, ConfigError> {
+    load_with(path, |_| {})
+}
+
+/// The same, with what the command line says put in before it is checked.
+pub fn load_with<T: DeserializeOwned + Validate>(path: &Path, change: impl FnOnce(&mut T)) -> Result<T, ConfigError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| ConfigError {
         file: file.clone(),
         faults: vec![Fault { place: None, key: String::new(), text: format!("cannot read the file: {error}") }],
     })?;
-    parse(&file, &text, &environment())
+    parse_with(&file, &text, &environment(), change)
 }
 
 /// The process's environment, as far as it is text.
@@ -141,10 +146,20 @@ pub fn parse<T: DeserializeOwned + Validate>(
     text: &str,
     environment: &HashMap<String, String>,
 ) -> Result<T, ConfigError> {
+    parse_with(file, text, environment, |_| {})
+}
+
+fn parse_with<T: DeserializeOwned + Validate>(
+    file: &str,
+    text: &str,
+    environment: &HashMap<String, String>,
+    change: impl FnOnce(&mut T),
+) -> Result<T, ConfigError> {
     let failed = |faults| ConfigError { file: file.to_owned(), faults };
     let text = expand::quoted(text, environment).map_err(|fault| failed(vec![fault]))?;
     let text = if is_empty(&text) { "{}" } else { text.as_str() };
-    read(text, Some(environment)).map_err(failed).and_then(|config: T| {
+    read(text, Some(environment)).map_err(failed).and_then(|mut config: T| {
+        change(&mut config);
         let mut faults = Faults::default();
         config.validate(&mut faults);
         if faults.found.is_empty() {
