@@ -107,6 +107,8 @@ pub(super) struct Change {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alerts {
     pub(super) held: BTreeMap<Labels, Alert>,
+    /// Ended long enough ago; still to be removed from the state store.
+    pub(super) forgotten: Vec<Labels>,
 }
 
 impl Alerts {
@@ -178,6 +180,7 @@ impl Alerts {
             State::Inactive => {
                 if alert.resolved_at.is_none_or(|resolved| at.since(resolved) > REMEMBER_RESOLVED) {
                     self.held.remove(labels);
+                    self.forgotten.push(labels.clone());
                 }
             }
             State::Pending => {

@@ -51,6 +51,11 @@ fn is_condition(binary: &BinaryExpr) -> bool {
     filters || matches!(binary.op.id(), token::T_LAND | token::T_LUNLESS)
 }
 
+/// Whether an expression mentions a metric of this name.
+pub(super) fn names(text: &str, metric: &str) -> bool {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))).any(|word| word == metric)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

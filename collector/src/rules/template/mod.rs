@@ -13,6 +13,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
+pub(crate) use functions::query_escape;
 pub use value::{Value, format_shortest};
 
 /// What is wrong with a template, or with what it was given.
@@ -50,6 +51,12 @@ impl Template {
     /// Writes the template with what `scope` holds.
     pub fn expand(&self, scope: &Scope) -> Result<String, Expand> {
         eval::expand(&self.0, scope)
+    }
+}
+
+impl FromIterator<Value> for Value {
+    fn from_iter<I: IntoIterator<Item = Self>>(values: I) -> Self {
+        Self::List(values.into_iter().collect())
     }
 }
 

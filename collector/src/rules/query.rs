@@ -1,0 +1,64 @@
+//! How rules ask: a text and an instant in, samples out, whichever language it is.
+
+use std::{fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use yagura_model::{Labels, Timestamp};
+
+use super::file::Language;
+use crate::query::promql::{self, Value, VectorSample};
+
+/// Asks one language; the error is for people.
+pub type Ask = Arc<dyn Fn(String, Timestamp) -> BoxFuture<'static, Result<Vec<VectorSample>, String>> + Send + Sync>;
+
+/// The languages that rules are written in; cheap to clone.
+#[derive(Clone)]
+pub struct Queries {
+    /// Prometheus' language.
+    pub promql: Ask,
+    /// Loki's language.
+    pub logql: Ask,
+}
+
+impl fmt::Debug for Queries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Queries")
+    }
+}
+
+impl Queries {
+    pub(super) async fn ask(
+        &self,
+        language: Language,
+        text: &str,
+        at: Timestamp,
+    ) -> Result<Vec<VectorSample>, String> {
+        let ask = match language {
+            Language::PromQl => &self.promql,
+            Language::LogQl => &self.logql,
+        };
+        ask(text.to_owned(), at).await
+    }
+}
+
+/// Asks a PromQL engine.
+#[must_use]
+pub fn ask_promql(engine: promql::Engine) -> Ask {
+    Arc::new(move |text, at| {
+        let engine = engine.clone();
+        Box::pin(async move {
+            let result = engine.instant(&text, at).await.map_err(|error| error.to_string())?;
+            samples_of(result.value)
+        })
+    })
+}
+
+/// One sample per series; a number is a sample without labels, as in Prometheus.
+pub fn samples_of(value: Value) -> Result<Vec<VectorSample>, String> {
+    match value {
+        Value::Vector(samples) => Ok(samples),
+        Value::Scalar(time, value) => Ok(vec![VectorSample { labels: Labels::empty(), time, value }]),
+        Value::String(..) => Err("a rule needs numbers, not a string".to_owned()),
+        Value::Matrix(_) => Err("a rule needs one value per series, not a range".to_owned()),
+    }
+}
