@@ -21,8 +21,8 @@ pub(super) fn collect(host: &mut Host, sampler: &mut Sampler<'_>) -> Result<(), 
     for mount in host.mounts.list()? {
         let labels = &[("device", &*mount.device), ("fstype", &*mount.fstype), ("mountpoint", &*mount.mountpoint)];
         sampler.put(&ERROR, labels, i64::from(mount.usage.is_none()));
-        sampler.put(&READONLY, labels, i64::from(mount.readonly));
         if let Some(usage) = mount.usage {
+            sampler.put(&READONLY, labels, i64::from(mount.readonly));
             sampler.put(&SIZE, labels, usage.size);
             sampler.put(&FREE, labels, usage.free);
             sampler.put(&AVAILABLE, labels, usage.available);

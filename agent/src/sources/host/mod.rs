@@ -129,6 +129,9 @@ const COLLECTORS: &[Collector] = &[
     Collector { name: "vmstat", metrics: vmstat::METRICS, collect: vmstat::collect },
 ];
 
+/// Every Linux has the files of these; where they are missing, it is not the host's `/proc` that is read.
+const ESSENTIAL: &[&str] = &["cpu", "loadavg", "meminfo", "stat"];
+
 const SUCCESS: Metric = gauge("node_scrape_collector_success", "", "Whether this part of the scrape found its files.");
 const DURATION: Metric = gauge("node_scrape_collector_duration_seconds", "s", "How long this part of the scrape took.");
 const BUILD_INFO: Metric = gauge(
@@ -193,7 +196,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
 /// What a scrape could not do.
 #[derive(Debug, Default)]
 struct Report {
-    /// Collectors that failed although their files are there.
+    /// Collectors that failed although their files are there, or should be.
     failed: Vec<String>,
     /// Fields that could not be read as numbers.
     unparsed: u64,
@@ -214,8 +217,12 @@ fn scrape(host: &mut Host, table: &Mutex<Table>, scope: ScopeId, now: Timestamp)
         let labels = &[("collector", collector.name)];
         sampler.put(&SUCCESS, labels, i64::from(result.is_ok()));
         sampler.put(&DURATION, labels, begin.elapsed().as_secs_f64());
-        if let Err(Failure::Broken(reason)) = result {
-            report.failed.push(format!("{}: {reason}", collector.name));
+        match result {
+            Err(Failure::Broken(reason)) => report.failed.push(format!("{}: {reason}", collector.name)),
+            Err(Failure::Absent) if ESSENTIAL.contains(&collector.name) => {
+                report.failed.push(format!("{}: its file is not there", collector.name));
+            }
+            Ok(()) | Err(Failure::Absent) => {}
         }
     }
     sampler.put(&BUILD_INFO, &[("branch", "yagura"), ("version", env!("CARGO_PKG_VERSION"))], 1_i64);
@@ -241,3 +248,6 @@ fn tell(context: &Context, report: &Report) {
 fn lock(table: &Mutex<Table>) -> std::sync::MutexGuard<'_, Table> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

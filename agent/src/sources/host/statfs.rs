@@ -165,7 +165,8 @@ fn below(rootfs: &Path, mountpoint: &str) -> PathBuf {
 /// A line of `/proc/mounts`: device, mount point, type, options.
 fn parse(line: &str) -> Option<Mount> {
     let mut words = line.split(' ');
-    let (device, mountpoint) = (unescape(words.next()?), unescape(words.next()?));
+    // node_exporter leaves the device as it is written.
+    let (device, mountpoint) = (words.next()?.to_owned(), unescape(words.next()?));
     let fstype = words.next()?.to_owned();
     let readonly = words.next()?.split(',').any(|option| option == "ro");
     Some(Mount { device, mountpoint, fstype, readonly, usage: None })
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn escaped_characters_are_read() {
         let mount = mount("//nas/a\\040b /mnt/c\\011d\\134e cifs ro,nosuid 0 0");
-        assert_eq!((mount.device.as_str(), mount.mountpoint.as_str()), ("//nas/a b", "/mnt/c\td\\e"));
+        assert_eq!((mount.device.as_str(), mount.mountpoint.as_str()), ("//nas/a\\040b", "/mnt/c\td\\e"));
         assert!(mount.readonly);
         assert_eq!(unescape("a\\9zz\\"), "a\\9zz\\");
     }
