@@ -43,7 +43,7 @@ pub struct Agent {
     /// When it last reported.
     pub seen: Timestamp,
     /// How long ago that was, by the collector's clock.
-    pub age_ms: i64,
+    pub age_seconds: f64,
     /// In one word.
     pub state: AgentState,
     /// What it reported, as it did.
@@ -114,8 +114,7 @@ fn judge(labels: &Labels, seen: Timestamp, status: Value, now: Timestamp) -> Opt
         (false, true) => AgentState::Ok,
         (false, false) => AgentState::Degraded,
     };
-    let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-    Some(Agent { node, seen, age_ms, state, status })
+    Some(Agent { node, seen, age_seconds: age.as_secs_f64(), state, status })
 }
 
 fn equal(name: &str, value: &str) -> Matcher {

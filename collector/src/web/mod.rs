@@ -34,6 +34,13 @@ const CONTENT_SECURITY_POLICY: &str =
 /// Stands for the hash of all files in the index page.
 const BUILD_MARK: &str = "@BUILD@";
 
+/// Stands for the list of modules that the first page needs: named at once, they are fetched side by side and not one
+/// after the other as each names the next.
+const PRELOAD_MARK: &str = "@PRELOAD@";
+
+/// Modules below these paths are loaded when their page is opened, not before.
+const LATER: &[&str] = &["js/pages/metrics", "js/pages/logs", "js/pages/alerts", "js/pages/checks", "js/pages/agents"];
+
 /// The pages and their files. Serves `/`, `/ui/…`, `/graph` (where Prometheus' own links to an expression point) and
 /// `/assets/…`, and nothing else.
 pub fn router() -> Router {
@@ -66,7 +73,7 @@ struct File {
 impl Site {
     fn build() -> Self {
         let build = build_hash(files::FILES);
-        let index = String::from_utf8_lossy(files::INDEX).replace(BUILD_MARK, &build);
+        let index = String::from_utf8_lossy(files::INDEX).replace(PRELOAD_MARK, &preload()).replace(BUILD_MARK, &build);
         let mut served = HashMap::new();
         for (path, content) in files::FILES {
             served.insert(*path, File::new(content_type(path), Bytes::from_static(content)));
@@ -144,6 +151,15 @@ fn mentions(value: &HeaderValue, wanted: &[u8]) -> bool {
     })
 }
 
+/// A line of HTML for each module that the first page needs.
+fn preload() -> String {
+    let wanted = |path: &str| {
+        path.starts_with("js/") && path != "js/theme.js" && !LATER.iter().any(|later| path.starts_with(later))
+    };
+    let line = |path: &str| format!("<link rel=\"modulepreload\" href=\"/assets/{BUILD_MARK}/{path}\">\n");
+    files::FILES.iter().filter(|(path, _)| wanted(path)).map(|(path, _)| line(path)).collect()
+}
+
 fn build_hash(files: &[(&str, &[u8])]) -> String {
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
     for (path, content) in files {
@@ -166,5 +182,154 @@ fn content_type(path: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         Some("json" | "webmanifest") => "application/json",
         _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path as FilePath};
+
+    use http::Request;
+    use http_body_util::BodyExt;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    fn assets() -> std::path::PathBuf {
+        FilePath::new(env!("CARGO_MANIFEST_DIR")).join("src/web/assets")
+    }
+
+    fn walk(folder: &FilePath, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                found.insert(path.strip_prefix(assets()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+
+    async fn ask(path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, Bytes) {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let service = TowerToHyperService::new(router());
+        let response = service.call(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
+    }
+
+    #[test]
+    fn every_file_is_built_in_and_none_is_named_twice() {
+        let mut on_disk = BTreeSet::new();
+        walk(&assets(), &mut on_disk);
+        on_disk.remove("index.html");
+        on_disk.remove("vendor/README.md");
+        let listed: Vec<String> = files::FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), on_disk);
+        assert_eq!(listed.len(), on_disk.len());
+    }
+
+    #[test]
+    fn every_import_names_a_file_that_is_there() {
+        let import = regex::Regex::new(r#"(?:from|import\()\s*'(\.[^']+)'"#).unwrap();
+        let known: BTreeSet<&str> = files::FILES.iter().map(|(path, _)| *path).collect();
+        let mut imports = 0;
+        for (path, content) in files::FILES.iter().filter(|(path, _)| path.starts_with("js/")) {
+            for found in import.captures_iter(std::str::from_utf8(content).unwrap()) {
+                let mut at: Vec<&str> = path.split('/').collect();
+                at.pop();
+                for part in found[1].split('/') {
+                    match part {
+                        "." => {}
+                        ".." => drop(at.pop()),
+                        name => at.push(name),
+                    }
+                }
+                let wanted = at.join("/");
+                assert!(known.contains(wanted.as_str()), "{path} imports {wanted}");
+                imports += 1;
+            }
+        }
+        assert!(imports > 100, "the expression that finds imports finds them");
+    }
+
+    #[test]
+    fn nothing_is_asked_of_another_place() {
+        for (path, content) in files::FILES.iter().filter(|(path, _)| !path.starts_with("vendor/")) {
+            let text = std::str::from_utf8(content).unwrap();
+            let outside = text.lines().find(|line| {
+                (line.contains("https://") || line.contains("http://"))
+                    && !["example.com", "://www.w3.org/2000/svg", "127.0.0.1", "//collector:", "https?:", "local/"]
+                        .iter()
+                        .any(|known| line.contains(known))
+            });
+            assert_eq!(outside, None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_whole_ui_weighs_less_than_it_may() {
+        let weight: usize =
+            Site::build().files.values().map(|file| file.gzip.as_ref().unwrap_or(&file.plain).len()).sum();
+        assert!(weight < 300_000, "{weight} bytes compressed");
+    }
+
+    #[test]
+    fn the_dark_colours_are_the_same_by_choice_and_by_system() {
+        let text = fs::read_to_string(assets().join("css/tokens.css")).unwrap();
+        let block = |start: &str| -> BTreeSet<String> {
+            let rest = text.split_once(start).unwrap().1;
+            rest.split_once('}').unwrap().0.lines().map(|line| line.trim().to_owned()).collect()
+        };
+        let by_choice = text.rfind(":root[data-theme='dark'] {").unwrap();
+        let last: BTreeSet<String> = text[by_choice..]
+            .split_once('{')
+            .unwrap()
+            .1
+            .split_once('}')
+            .unwrap()
+            .0
+            .lines()
+            .map(|l| l.trim().to_owned())
+            .collect();
+        assert_eq!(block(":root:not([data-theme='light']) {"), last);
+    }
+
+    #[tokio::test]
+    async fn pages_are_one_page_and_unknown_files_are_not_pages() {
+        let (status, headers, home) = ask("/", &[]).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers["content-security-policy"].to_str().unwrap(), CONTENT_SECURITY_POLICY);
+        assert_eq!(ask("/ui/logs?q=a", &[]).await.2, home);
+        let html = String::from_utf8(home.to_vec()).unwrap();
+        assert!(!html.contains('@'), "all marks are replaced");
+        assert!(html.contains("modulepreload"));
+        assert_eq!(ask("/assets/x/js/nothing.js", &[]).await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn a_file_under_its_hash_is_kept_for_ever_and_under_another_not_at_all() {
+        let build = Site::build().build;
+        let (_, kept, _) = ask(&format!("/assets/{build}/js/app.js"), &[]).await;
+        assert_eq!(kept["cache-control"], "public, max-age=31536000, immutable");
+        let (status, old, _) = ask("/assets/0/js/app.js", &[]).await;
+        assert_eq!((status, old["cache-control"].to_str().unwrap()), (StatusCode::OK, "no-store"));
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_known_is_not_sent_again() {
+        let (_, headers, plain) = ask("/", &[]).await;
+        let etag = headers["etag"].to_str().unwrap();
+        let (status, _, body) = ask("/", &[("if-none-match", etag)]).await;
+        assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0));
+        let (_, headers, packed) = ask("/", &[("accept-encoding", "br, gzip")]).await;
+        assert_eq!(headers["content-encoding"], "gzip");
+        assert!(packed.len() < plain.len());
+        let (_, headers, _) = ask("/", &[("accept-encoding", "gzip;q=0, br")]).await;
+        assert!(!headers.contains_key("content-encoding"));
     }
 }
