@@ -84,6 +84,10 @@ pub struct Table {
     scopes: HashMap<ScopeId, Scope>,
     next_scope: u32,
     entries: Vec<Entry>,
+    /// Where the next sample is looked for first: a source says its series in the same order every time.
+    guess: usize,
+    /// How many entries this scrape has mentioned.
+    mentioned: usize,
     /// Hash of (metric, scope, labels) to a place in `entries`; the next hash is tried when two fall together.
     index: HashMap<u64, usize, Identity>,
     /// Series the last scrape did not mention any more.
@@ -104,6 +108,8 @@ impl Table {
             scopes: HashMap::new(),
             next_scope: 0,
             entries: Vec::new(),
+            guess: 0,
+            mentioned: 0,
             index: HashMap::default(),
             ended: Vec::new(),
             leaving: Vec::new(),
@@ -137,6 +143,7 @@ impl Table {
     pub fn begin(&mut self, now: Timestamp) {
         self.time = now;
         self.scrape += 1;
+        (self.guess, self.mentioned) = (0, 0);
         for id in std::mem::take(&mut self.ended).into_iter().map(|entry| entry.scope).collect::<Vec<_>>() {
             if self.leaving.contains(&id) {
                 self.scopes.remove(&id);
@@ -156,24 +163,48 @@ impl Table {
         value: impl Into<Value>,
     ) {
         let value = value.into();
+        if self.set(self.guess, scope, metric, labels, value) {
+            return;
+        }
         let mut hash = hash(scope, metric, labels);
         while let Some(place) = self.index.get(&hash) {
-            match self.entries.get_mut(*place) {
-                Some(entry) if entry.is(scope, metric, labels) => {
-                    entry.value = value;
-                    entry.seen = self.scrape;
-                    return;
-                }
-                _ => hash = hash.wrapping_add(1),
+            if self.set(*place, scope, metric, labels, value) {
+                return;
             }
+            hash = hash.wrapping_add(1);
         }
         self.index.insert(hash, self.entries.len());
+        self.guess = self.entries.len() + 1;
+        self.mentioned += 1;
         let labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         self.entries.push(Entry { metric, scope, labels, value, seen: self.scrape });
     }
 
+    /// Sets the value of the entry at `place`, if that is the series meant.
+    #[inline]
+    fn set(
+        &mut self,
+        place: usize,
+        scope: ScopeId,
+        metric: &'static Metric,
+        labels: &[(&str, &str)],
+        value: Value,
+    ) -> bool {
+        let Some(entry) = self.entries.get_mut(place).filter(|entry| entry.is(scope, metric, labels)) else {
+            return false;
+        };
+        entry.value = value;
+        self.mentioned += usize::from(entry.seen != self.scrape);
+        entry.seen = self.scrape;
+        self.guess = place + 1;
+        true
+    }
+
     /// Closes a scrape: what it did not mention has ended.
     pub fn finish(&mut self) {
+        if self.mentioned == self.entries.len() && self.leaving.is_empty() {
+            return;
+        }
         let (scrape, leaving) = (self.scrape, &self.leaving);
         let gone = |entry: &Entry| entry.seen != scrape || leaving.contains(&entry.scope);
         if !self.entries.iter().any(gone) {
@@ -219,7 +250,7 @@ impl Table {
 impl Entry {
     fn is(&self, scope: ScopeId, metric: &'static Metric, labels: &[(&str, &str)]) -> bool {
         self.scope == scope
-            && self.metric.name == metric.name
+            && (std::ptr::eq(self.metric, metric) || self.metric.name == metric.name)
             && self.labels.len() == labels.len()
             && self.labels.iter().zip(labels).all(|(held, said)| (&*held.0, &*held.1) == *said)
     }

@@ -13,6 +13,9 @@ const ROOM: usize = 16 * 1024;
 /// Most bytes ever read of one file: some thousand processes, network devices or disks.
 const MOST: usize = 1024 * 1024;
 
+/// What the kernel hands out at once of a file with a line per thing: the smallest page there is.
+const PIECE: usize = 4096;
+
 /// The reused buffer.
 #[derive(Debug)]
 pub struct Buffer(Vec<u8>);
@@ -68,9 +71,12 @@ impl Kept {
             }
             let room = buffer.0.get_mut(length..).unwrap_or_default();
             let offset = u64::try_from(length).unwrap_or(u64::MAX);
-            match self.0.read_at(room, offset)? {
-                0 => return Ok(buffer.0.get(..length).unwrap_or_default()),
-                more => length += more,
+            let enough = room.len().min(PIECE / 4);
+            let more = self.0.read_at(room, offset)?;
+            length += more;
+            // Lines are added to a piece until no more fits a page; one with less than a quarter of that is the last.
+            if more == 0 || more < enough {
+                return Ok(buffer.0.get(..length).unwrap_or_default());
             }
         }
     }

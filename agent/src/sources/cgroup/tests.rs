@@ -284,7 +284,10 @@ fn on_v2_every_series_of_cadvisor_is_there_or_listed_and_values_agree() {
     check("v2", 1200);
 }
 
-fn of(node: &Node, id_ends: &str, expected: &[(&str, &[(&str, &str)], f64)]) {
+/// Name, some of the labels, and value of a series.
+type Expected<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
+fn of(node: &Node, id_ends: &str, expected: &[Expected<'_>]) {
     for (name, labels, value) in expected {
         let fits = |series: &&Series| {
             series.0 == *name
@@ -339,7 +342,7 @@ fn a_throttled_container_of_a_pod_on_v1_is_reckoned_as_by_hand() {
             ("container_cpu_user_seconds_total", &[("namespace", "shop")], 106.07),
             ("container_cpu_system_seconds_total", &[("name", id)], 4.0),
             ("container_cpu_cfs_throttled_periods_total", &[], 18132.0),
-            ("container_cpu_cfs_throttled_seconds_total", &[], 1454.344_580_204),
+            ("container_cpu_cfs_throttled_seconds_total", &[], 1_454.344_580_204),
             ("container_memory_usage_bytes", &[], 6_598_656.0),
             ("container_memory_working_set_bytes", &[], 2_396_160.0),
             ("container_memory_cache", &[], 5_640_192.0),
@@ -384,7 +387,8 @@ impl Small {
     fn scrape(&mut self, second: i64) -> (String, usize) {
         self.scraper.scrape(Timestamp(second * 1000), &mut self.table);
         let cpu = values(&self.table).into_iter().filter(|(series, _)| series.0 == "container_cpu_usage_seconds_total");
-        let name = |series: &Series| series.1.get("name").cloned().unwrap_or_else(|| id(series)[..9].to_owned());
+        let name =
+            |series: &Series| series.1.get("name").cloned().unwrap_or_else(|| id(series).chars().take(9).collect());
         let shown: Vec<_> = cpu.map(|(series, value)| format!("{}={value}", name(&series))).collect();
         (shown.join(" "), self.table.ended().len())
     }
@@ -447,7 +451,7 @@ fn a_new_start_keeps_the_series_and_moves_their_beginning() {
     container.started = Some(Timestamp(9_000));
     small.inventory.upsert(container);
     assert_eq!(small.scrape(10), ("web=1".into(), 0));
-    let entry = small.table.entries().iter().find(|entry| &*small.table.shared_labels(entry).next().unwrap().1 != "/");
+    let entry = small.table.entries().iter().find(|entry| small.table.shared_labels(entry).next().unwrap().1 != "/");
     assert_eq!(small.table.start(entry.unwrap()), Timestamp(9_000));
 }
 
