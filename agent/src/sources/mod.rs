@@ -8,6 +8,7 @@
 //! and one line in [`spawn`].
 
 pub mod cgroup;
+pub mod docker;
 pub mod host;
 pub mod logs;
 pub mod output;
