@@ -4,3 +4,4 @@ pub mod agents;
 pub(crate) mod answer;
 pub mod checks;
 pub mod live;
+pub mod loki;

@@ -74,7 +74,8 @@ impl Row {
     }
 
     /// All labels in one set.
-    pub(super) fn labels(&self) -> Labels {
+    #[must_use]
+    pub fn labels(&self) -> Labels {
         let all = self.stream.iter().chain(&self.structured).chain(&self.parsed);
         Labels::from_pairs(all.map(|(name, value)| (name.as_str(), value.as_str())))
     }
