@@ -1,6 +1,7 @@
 //! The HTTP API: one file per group of paths, each with a `router` that takes what it needs.
 
 pub mod agents;
+pub mod alerts;
 pub(crate) mod answer;
 pub mod checks;
 pub mod live;

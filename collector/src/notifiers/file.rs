@@ -35,8 +35,6 @@ pub struct Config {
     pub intervals: BTreeMap<String, Vec<interval::Checked>>,
     /// When an alert that came over the API without an end is taken for resolved.
     pub resolve_timeout: Duration,
-    /// The file's own text, for Alertmanager's status page; secrets are masked.
-    pub original: String,
 }
 
 /// A name and the ways it is told.
@@ -284,7 +282,6 @@ impl Config {
         let timing = Timing { group_wait: Duration::from_secs(10), ..Timing::default() };
         let root = Route::root(&receiver.name, &["alertname", "env"], timing);
         Self {
-            original: format!("route: {{receiver: {}}}\nreceivers: [{{name: {}}}]\n", receiver.name, receiver.name),
             routes: vec![root],
             receivers: vec![receiver],
             inhibit: Vec::new(),
@@ -333,36 +330,8 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         inhibit,
         intervals: reader.intervals,
         resolve_timeout: reader.global.resolve_timeout.map_or(Duration::from_secs(300), |timeout| timeout.0),
-        original: mask(text),
     };
     reader.checked.finish(config)
-}
-
-/// The text with every secret blotted out, and every URL, whose path may be one.
-fn mask(text: &str) -> String {
-    const SECRETS: [&str; 3] = ["url:", "credentials:", "password:"];
-    let mut masked = String::with_capacity(text.len());
-    // The indent of a secret key whose value stands on the lines below it.
-    let mut below: Option<usize> = None;
-    for line in text.lines() {
-        let indent = line.len() - line.trim_start().len();
-        if below.is_some_and(|key| indent > key || line.trim().is_empty()) {
-            continue;
-        }
-        // A flow mapping may hold a secret beside other keys: then the rest of the line goes too.
-        let key_end = SECRETS.iter().filter_map(|key| line.find(key).map(|at| at + key.len())).min();
-        below = key_end.map(|_| indent);
-        let cut = key_end.into_iter().chain(line.find("http://")).chain(line.find("https://")).min();
-        match cut.and_then(|end| line.get(..end)) {
-            Some(start) => {
-                masked.push_str(start.trim_end());
-                masked.push_str(" <secret>");
-            }
-            None => masked.push_str(line),
-        }
-        masked.push('\n');
-    }
-    masked
 }
 
 struct Reader<'a> {

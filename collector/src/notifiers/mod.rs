@@ -18,6 +18,7 @@ pub mod matcher;
 pub mod message;
 mod queue;
 pub mod route;
+mod show;
 pub mod silence;
 mod slack;
 mod view;
@@ -208,10 +209,10 @@ impl Notifier {
         self.0.history.newest(limit)
     }
 
-    /// The config's text, with secrets masked.
+    /// The config in force, with secrets blotted out.
     #[must_use]
-    pub fn config_text(&self) -> &str {
-        &self.0.config.original
+    pub fn config_text(&self) -> String {
+        show::text(&self.0.config)
     }
 
     /// When an alert without an end, taken from the API, is thought resolved.

@@ -87,7 +87,7 @@ async fn until(condition: impl Fn() -> bool) {
 
 fn outcomes(notifier: &Notifier) -> Vec<String> {
     let mut outcomes: Vec<String> =
-        notifier.history(100).unwrap().iter().map(|entry| entry["outcome"].as_str().unwrap().to_owned()).collect();
+        notifier.history(100).unwrap().iter().map(|entry| entry["status"].as_str().unwrap().to_owned()).collect();
     outcomes.reverse();
     outcomes
 }
@@ -107,7 +107,7 @@ async fn a_429_is_obeyed_and_the_page_arrives_with_its_newest_news() {
     assert!(asked[1].0 - asked[0].0 >= Duration::from_millis(190), "Retry-After was obeyed");
     assert_eq!(asked[0].1["text"], "*[FIRING:1] A · test*");
     assert_eq!(asked[1].1["text"], "*[RESOLVED] A · test*");
-    until(|| outcomes(&notifier) == ["retrying", "delivered"]).await;
+    until(|| outcomes(&notifier) == ["retrying", "sent"]).await;
     assert_eq!(notifier.waiting(), 0);
     stop.cancel();
     running.await.unwrap();
@@ -124,7 +124,7 @@ async fn a_message_that_is_too_large_arrives_in_its_short_form() {
     let asked = fake.asked(2).await;
     let short = &asked[1].1["attachments"][0]["blocks"];
     assert_eq!(short.as_array().unwrap().len(), 1);
-    until(|| outcomes(&notifier) == ["delivered"]).await;
+    until(|| outcomes(&notifier) == ["sent"]).await;
     stop.cancel();
     running.await.unwrap();
 }

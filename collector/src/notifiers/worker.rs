@@ -25,6 +25,8 @@ use super::{
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// The first and the longest wait after a failure.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Alerts that a message's entry in the history names.
+const MAX_NAMED: usize = 100;
 /// A message under way when we are told to stop has this long; after that it is sent again by the next start.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
 
@@ -173,7 +175,7 @@ pub(super) async fn run(notifier: Notifier, channel: Channel, client: Client, st
             Outcome::Delivered => {
                 backoff.reset();
                 notifier.take_out(&ticket).await;
-                notifier.record(&item, "delivered", "", now).await;
+                notifier.record(&item, "sent", "", now).await;
                 Duration::ZERO
             }
             Outcome::Permanent(reason) => {
@@ -241,26 +243,23 @@ impl Notifier {
         {
             let mut broken = self.0.broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             match outcome {
-                "delivered" => drop(broken.remove(&way)),
+                "sent" => drop(broken.remove(&way)),
                 "refused" => drop(broken.insert(way, reason.to_owned())),
                 _ => {}
             }
         }
         match outcome {
-            "delivered" => {}
+            "sent" => {}
             "retrying" => tracing::warn!(receiver = notification.receiver, reason, "a notification is tried again"),
             _ => tracing::error!(receiver = notification.receiver, outcome, reason, "nobody was told"),
         }
         let entry = json!({
-            "time": super::message::rfc3339(now),
+            "at": now.0,
             "receiver": notification.receiver,
             "integration": self.kind(item),
-            "group": notification.group_labels,
-            "status": notification.status(),
-            "firing": notification.firing().count(),
-            "resolved": notification.resolved().count(),
-            "alerts": notification.alerts.iter().take(20).map(|alert| &alert.labels).collect::<Vec<_>>(),
-            "outcome": outcome,
+            "state": notification.status(),
+            "alerts": notification.alerts.iter().take(MAX_NAMED).map(|alert| &alert.labels).collect::<Vec<_>>(),
+            "status": outcome,
             "reason": reason,
         });
         if let Err(error) = self.0.history.add(now, &[entry]).await {

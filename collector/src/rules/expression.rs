@@ -1,8 +1,7 @@
 //! What a rule needs to know of its expression before it runs: that it is good, and what it reads.
 
-use promql_parser::parser::{self, BinaryExpr, Expr, token};
-
 use super::file::Language;
+use crate::query::promql::{self, Expr, ast::{Node, Operator}, ValueType};
 
 /// Fails when the text is not an expression of the language, or not of a type that a rule can use.
 pub(super) fn check(language: Language, text: &str) -> Result<(), String> {
@@ -10,16 +9,13 @@ pub(super) fn check(language: Language, text: &str) -> Result<(), String> {
         return Err("expected an expression".to_owned());
     }
     match language {
-        Language::PromQl => {
-            let expr = parser::parse(text)?;
-            match expr {
-                Expr::StringLiteral(_) => Err("a rule needs numbers, not a string".to_owned()),
-                Expr::MatrixSelector(_) | Expr::Subquery(_) => {
-                    Err("a rule needs one value per series, not a range; use a function such as rate()".to_owned())
-                }
-                _ => Ok(()),
+        Language::PromQl => match promql::parse(text).map_err(|error| error.to_string())?.value_type() {
+            ValueType::Scalar | ValueType::Vector => Ok(()),
+            ValueType::String => Err("a rule needs numbers, not a string".to_owned()),
+            ValueType::Matrix => {
+                Err("a rule needs one value per series, not a range; use a function such as rate()".to_owned())
             }
-        }
+        },
         Language::LogQl => Ok(()),
     }
 }
@@ -27,33 +23,33 @@ pub(super) fn check(language: Language, text: &str) -> Result<(), String> {
 /// The expression without its condition: what is compared, not whether it passes. Empty where there are no data.
 /// `None` when there is no condition to take away, or when the text is no PromQL.
 pub(super) fn without_condition(text: &str) -> Option<String> {
-    let expr = parser::parse(text).ok()?;
-    let data = data_of(&expr);
-    let data = data.to_string();
-    (data != expr.to_string()).then_some(data)
+    let expr = promql::parse(text).ok()?;
+    let span = data_of(&expr).span;
+    let data = text.get(span.start..span.end)?.trim();
+    (data != text.trim()).then(|| data.to_owned())
 }
 
 fn data_of(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Paren(paren) => data_of(&paren.expr),
-        Expr::Binary(binary) if is_condition(binary) => {
+    match &expr.node {
+        Node::Paren(inner) => data_of(inner),
+        Node::Binary(binary) if is_condition(binary.op) && !binary.returns_bool => {
             // `0.9 < x` compares x as much as `x > 0.9` does.
-            let left_is_number = matches!(*binary.lhs, Expr::NumberLiteral(_));
+            let left_is_number = binary.lhs.value_type() == ValueType::Scalar;
             data_of(if left_is_number { &binary.rhs } else { &binary.lhs })
         }
-        other => other,
+        _ => expr,
     }
 }
 
-/// A comparison that filters, or `and`/`unless`, which keep some of what stands on their left.
-fn is_condition(binary: &BinaryExpr) -> bool {
-    let filters = binary.op.is_comparison_operator() && !binary.return_bool();
-    filters || matches!(binary.op.id(), token::T_LAND | token::T_LUNLESS)
+/// A comparison, which filters, or `and`/`unless`, which keep some of what stands on their left.
+fn is_condition(operator: Operator) -> bool {
+    use Operator::{And, Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual, Unless};
+    matches!(operator, Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual | And | Unless)
 }
 
-/// Whether an expression mentions a metric of this name.
+/// Whether an expression reads a metric of this name.
 pub(super) fn names(text: &str, metric: &str) -> bool {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))).any(|word| word == metric)
+    promql::parse(text).is_ok_and(|expr| expr.metric_names().contains(&metric))
 }
 
 #[cfg(test)]
@@ -82,5 +78,11 @@ mod tests {
         for text in ["", "sum(", "x[5m]", "\"text\""] {
             assert!(check(Language::PromQl, text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_metric_is_found_by_its_name_and_not_in_a_label() {
+        assert!(names("sum by (job) (up == 0) > 1", "up"));
+        assert!(!names("sum by (up) (node_up)", "up"));
     }
 }

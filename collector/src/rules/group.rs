@@ -20,7 +20,7 @@ use super::{
     file::{self, Alerting, Kind, MissingData, Rule},
 };
 use crate::{
-    notifiers::{Incoming, message::{fingerprint, rfc3339}},
+    notifiers::{Incoming, message::fingerprint},
     presence::Freshness,
     series::{self, NewSample},
 };
@@ -82,7 +82,7 @@ pub(super) struct RuleState {
 /// An alert's change, as history tells it.
 #[derive(Debug, Serialize)]
 struct Told<'a> {
-    time: String,
+    at: Timestamp,
     group: &'a str,
     rule: &'a str,
     from: State,
@@ -90,8 +90,7 @@ struct Told<'a> {
     labels: &'a Labels,
     annotations: &'a BTreeMap<String, String>,
     value: String,
-    #[serde(rename = "activeAt")]
-    active_at: String,
+    active_at: Timestamp,
 }
 
 impl Group {
@@ -289,7 +288,7 @@ impl RuleState {
             let bytes = if gone { None } else { serde_json::to_vec(alert).ok() };
             writes.push((id(&alert.labels), bytes));
             told.push(Told {
-                time: rfc3339(at),
+                at,
                 group: &group.name,
                 rule: &self.rule.name,
                 from: *from,
@@ -297,7 +296,7 @@ impl RuleState {
                 labels: &alert.labels,
                 annotations: &alert.annotations,
                 value: alert.value.to_string(),
-                active_at: rfc3339(alert.active_at),
+                active_at: alert.active_at,
             });
         }
         if let Err(error) = environment.state.write(AREA, writes).await {

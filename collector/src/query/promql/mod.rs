@@ -14,7 +14,7 @@
 //! not held by the store and not known here; they would be a second kind of column beside `values`.
 
 mod aggregate;
-mod ast;
+pub(crate) mod ast;
 mod binary;
 mod control;
 mod engine;

@@ -14,7 +14,8 @@ mod value;
 use std::collections::BTreeMap;
 
 pub(crate) use functions::query_escape;
-pub use value::{Value, format_shortest};
+pub use value::Value;
+pub(crate) use value::format_exponent;
 
 /// What is wrong with a template, or with what it was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

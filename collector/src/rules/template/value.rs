@@ -167,6 +167,18 @@ fn plain(digits: &str, exponent: i32) -> String {
     }
 }
 
+/// Go's `%e` with the fewest digits that say the number exactly.
+#[must_use]
+pub(crate) fn format_exponent(value: f64) -> String {
+    if !value.is_finite() {
+        return not_finite(value);
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+}
+
 /// Infinities and NaN as Go writes them.
 #[must_use]
 pub fn not_finite(value: f64) -> String {
