@@ -216,6 +216,9 @@ fn source_ended(board: &Board, ended: Ended) {
 /// The sources' config with the places that follow from the buffer's.
 fn placed(sources: sources::Config, buffer: &buffer::Config) -> sources::Config {
     let mut sources = sources;
+    if let Some(docker) = &mut sources.docker {
+        docker.state.get_or_insert_with(|| buffer.path.clone());
+    }
     if let Some(logs) = &mut sources.logs {
         logs.checkpoint.get_or_insert_with(|| buffer.path.join("logs.checkpoint"));
     }

@@ -37,6 +37,8 @@ pub struct Config {
     pub host: Option<host::Config>,
     /// Containers, from the kernel.
     pub cgroup: Option<cgroup::Config>,
+    /// Containers, from docker or podman.
+    pub docker: Option<docker::Config>,
     /// Logs of containers and files.
     pub logs: Option<logs::Config>,
 }
@@ -46,6 +48,7 @@ impl Default for Config {
         Self {
             host: Some(host::Config::default()),
             cgroup: Some(cgroup::Config::default()),
+            docker: Some(docker::Config::default()),
             logs: Some(logs::Config::default()),
         }
     }
@@ -53,6 +56,9 @@ impl Default for Config {
 
 impl Validate for Config {
     fn validate(&self, faults: &mut Faults) {
+        if let Some(docker) = &self.docker {
+            faults.check("docker", docker);
+        }
         if let Some(logs) = &self.logs {
             faults.check("logs", logs);
         }
@@ -67,6 +73,9 @@ pub fn spawn(config: Config, tasks: &mut Tasks, context: impl Fn(&'static str) -
     if let Some(config) = config.cgroup {
         tasks.spawn("cgroup", cgroup::run(config, context("cgroup")));
     }
+    if let Some(config) = config.docker {
+        tasks.spawn("docker", docker::run(config, context("docker")));
+    }
     if let Some(config) = config.logs {
         tasks.spawn("logs", logs::run(config, context("logs")));
     }
@@ -76,6 +85,7 @@ pub fn spawn(config: Config, tasks: &mut Tasks, context: impl Fn(&'static str) -
 pub const METRICS: &[(&str, &[Metric])] = &[
     ("host", host::METRICS),
     ("cgroup", cgroup::METRICS),
+    ("docker", docker::METRICS),
     ("logs", logs::METRICS),
     ("own", own::METRICS),
     ("buffer", crate::buffer::METRICS),
