@@ -4,5 +4,7 @@ pub mod agents;
 pub mod alerts;
 pub(crate) mod answer;
 pub mod checks;
+pub mod federate;
 pub mod live;
 pub mod loki;
+pub mod prometheus;

@@ -97,12 +97,12 @@ impl Engine {
         }
         // The steps alone must not be more than memory can hold.
         let steps = to.0.saturating_sub(from.0) / step;
-        if u64::try_from(steps).unwrap_or_default() >= self.limits.max_steps {
+        if u64::try_from(steps).unwrap_or_default() > self.limits.max_steps {
             return Err(QueryError::TooMuch { limit: self.limits.max_steps, unit: "steps" });
         }
         let expr = parse(query)?;
         if !matches!(expr.value_type(), super::ValueType::Scalar | super::ValueType::Vector) {
-            let given = expr.value_type();
+            let given = expr.value_type().to_string();
             let message =
                 format!("invalid expression type {given:?} for range query, must be Scalar or instant Vector");
             return Err(QueryError::BadRange(message));

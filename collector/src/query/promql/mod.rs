@@ -25,6 +25,7 @@ mod matching;
 mod notes;
 mod parse;
 mod plan;
+mod print;
 mod value;
 mod window;
 
@@ -34,3 +35,5 @@ pub use error::{ParseError, QueryError};
 pub use functions::names as function_names;
 pub use parse::parse;
 pub use value::{QueryResult, Stats, Value, VectorSample};
+
+pub(crate) use parse::literal::duration as parse_duration;
