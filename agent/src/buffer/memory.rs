@@ -98,13 +98,17 @@ impl Memory {
     /// Takes the batch in, or gives it back when there is no room. A batch larger than the whole lane is taken in when
     /// the lane is empty.
     pub(super) fn push_kept(&mut self, batch: Batch) -> Result<(), Batch> {
-        let size = batch.body.len();
-        if self.kept_bytes > 0 && self.kept_bytes.saturating_add(size) > self.kept_limit {
+        if self.kept_bytes > 0 && self.kept_bytes.saturating_add(batch.body.len()) > self.kept_limit {
             return Err(batch);
         }
-        self.kept_bytes = self.kept_bytes.saturating_add(size);
-        self.kept.push_back(batch);
+        self.force_kept(batch);
         Ok(())
+    }
+
+    /// Takes the batch in, room or not.
+    pub(super) fn force_kept(&mut self, batch: Batch) {
+        self.kept_bytes = self.kept_bytes.saturating_add(batch.body.len());
+        self.kept.push_back(batch);
     }
 
     /// Takes the oldest kept batch out for good: to the disk, or to be dropped.

@@ -145,8 +145,6 @@ struct Shared {
     memory: Mutex<Memory>,
     /// Something can be taken.
     arrived: Notify,
-    /// A kept batch has left memory.
-    left: Notify,
     /// Bytes of log batches that may still come in.
     log_room: Arc<Semaphore>,
     log_limit: usize,
@@ -248,7 +246,6 @@ impl Buffer {
         let shared = Shared {
             memory: Mutex::new(Memory::new(half)),
             arrived: Notify::new(),
-            left: Notify::new(),
             log_room: Arc::new(Semaphore::new(half)),
             log_limit: half,
             numbers: Numbers::new(owner),
@@ -298,24 +295,30 @@ impl Buffer {
         }
     }
 
-    /// Puts a batch into memory. What is pushed out of it goes to disk, or is lost and counted.
+    /// Puts a batch into memory. What is pushed out of it goes to disk, or is lost and counted. When all of memory is
+    /// being sent right now there is nothing to push out, and memory holds one batch more than it should: its sender
+    /// must not hang on a collector that does.
     async fn keep_in_memory(&self, batch: Batch) {
         let shared = &self.shared;
         let mut batch = batch;
         loop {
-            let left = shared.left.notified();
-            let (refused, oldest) = {
+            let oldest = {
                 let mut memory = shared.memory();
                 match memory.push_kept(batch) {
                     Ok(()) => break,
-                    Err(refused) => (refused, memory.pop_kept()),
+                    Err(refused) => {
+                        batch = refused;
+                        let oldest = memory.pop_kept();
+                        if oldest.is_none() {
+                            memory.force_kept(batch);
+                            break;
+                        }
+                        oldest
+                    }
                 }
             };
-            batch = refused;
-            match oldest {
-                Some(oldest) => self.spill(oldest, DropReason::MemoryFull).await,
-                // All is being sent right now, and has its fate soon.
-                None => left.await,
+            if let Some(oldest) = oldest {
+                self.spill(oldest, DropReason::MemoryFull).await;
             }
         }
         self.memory_changed();
@@ -434,10 +437,7 @@ impl Buffer {
                     tracing::trace!("nobody waits for the receipt any more");
                 }
             }
-            Origin::Kept => {
-                shared.memory().kept_done(size);
-                shared.left.notify_waiters();
-            }
+            Origin::Kept => shared.memory().kept_done(size),
             Origin::Disk(at) => {
                 shared.settled.lock().unwrap_or_else(PoisonError::into_inner).push(at);
                 shared.disk_wanted.notify_one();

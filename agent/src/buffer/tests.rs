@@ -88,6 +88,20 @@ async fn without_a_disk_the_oldest_goes_and_is_counted() {
 }
 
 #[tokio::test]
+async fn a_sender_does_not_hang_while_all_of_memory_is_being_sent() {
+    let buffer = Buffer::in_memory(2000);
+    buffer.keep(batch(900), false).await.unwrap();
+    let sent = buffer.next().await;
+    for _ in 0..10 {
+        buffer.keep(batch(900), false).await.unwrap();
+        assert!(buffer.memory_bytes() < 2 * 1000, "one batch more than fits, not ten");
+    }
+    assert_eq!(buffer.metrics().dropped(), 9);
+    buffer.settle(sent, Outcome::Delivered);
+    assert!(buffer.memory_bytes() < 1000);
+}
+
+#[tokio::test]
 async fn what_memory_cannot_hold_waits_on_disk_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (buffer, _worker, _) = on_disk(folder.path(), 4000, 1 << 20);

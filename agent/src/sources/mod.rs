@@ -8,6 +8,8 @@
 //! and one line in [`spawn`].
 
 pub mod cgroup;
+#[cfg(test)]
+mod contract;
 pub mod docker;
 pub mod host;
 pub mod logs;
@@ -37,7 +39,7 @@ pub struct Config {
     pub host: Option<host::Config>,
     /// Containers, from the kernel.
     pub cgroup: Option<cgroup::Config>,
-    /// Containers, from docker or podman.
+    /// Containers, from docker or podman: what they are called, their state, what happens to them.
     pub docker: Option<docker::Config>,
     /// Logs of containers and files.
     pub logs: Option<logs::Config>,
