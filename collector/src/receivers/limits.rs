@@ -166,3 +166,88 @@ async fn acquire(semaphore: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaph
 fn pages(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(PAGE).max(1)).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{StreamExt as _, stream};
+
+    const SMALL_LIMITS: Limits = Limits {
+        body: 8 * PAGE,
+        message: 16 * PAGE,
+        bodies: 10 * PAGE,
+        messages: 20 * PAGE,
+        arrival: Duration::from_secs(30),
+    };
+
+    fn body(parts: usize) -> Body {
+        let parts = stream::iter(vec![Bytes::from(vec![7; PAGE]); parts]);
+        Body::from_stream(parts.map(Ok::<_, std::io::Error>))
+    }
+
+    /// A body of which nothing more comes after its first part.
+    fn unfinished() -> Body {
+        let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]);
+        Body::from_stream(first.chain(stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn bodies_are_put_together_and_their_room_is_given_back() {
+        let budget = Budget::new(SMALL_LIMITS);
+        for parts in [0, 1, 2, 8] {
+            let held = budget.read(body(parts), None).await.unwrap();
+            assert_eq!(held.bytes, vec![7; parts * PAGE]);
+            assert_eq!(budget.bodies.available_permits(), 10 - parts.max(8));
+            drop(held);
+            assert_eq!(budget.bodies.available_permits(), 10);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_says_or_shows_that_it_is_too_long_is_refused() {
+        let budget = Budget::new(SMALL_LIMITS);
+        for length in [Some(9 * PAGE), None, Some(1)] {
+            let refusal = budget.read(body(9), length).await.unwrap_err();
+            assert_eq!(refusal, Refusal::TooLarge { limit: 8 * PAGE, when: "" });
+        }
+    }
+
+    #[tokio::test]
+    async fn who_holds_some_room_does_not_wait_for_more() {
+        let budget = Budget::new(SMALL_LIMITS);
+        let held = budget.read(body(8), None).await.unwrap();
+        // Two pages are left: one that says it needs little and sends more is asked to come back.
+        assert_eq!(budget.read(body(3), Some(1)).await.unwrap_err(), Refusal::Busy);
+        // One that says what it needs waits until there is room.
+        let mut waiting = std::pin::pin!(budget.read(body(3), Some(3 * PAGE)));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(held);
+        assert_eq!(waiting.await.unwrap().bytes.len(), 3 * PAGE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_that_stops_in_the_middle_is_cut_off() {
+        let budget = Budget::new(SMALL_LIMITS);
+        let refusal = budget.read(unfinished(), None).await.unwrap_err();
+        assert_eq!(refusal, Refusal::Slow(Duration::from_secs(30)));
+        assert_eq!(budget.bodies.available_permits(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_message_takes_room_by_its_decompressed_length() {
+        let budget = Budget::new(SMALL_LIMITS);
+        let decompress = async |length: usize| {
+            let mut bytes = Vec::new();
+            compress::zstd_compress(1, &vec![7; length], &mut bytes).unwrap();
+            let held = budget.read(Body::from(bytes), None).await.unwrap();
+            budget.decompress(held, Encoding::Zstd).await
+        };
+        let held = decompress(16 * PAGE).await.unwrap();
+        assert_eq!((held.bytes.len(), budget.messages.available_permits()), (16 * PAGE, 4));
+        assert_eq!(budget.bodies.available_permits(), 10, "the compressed bytes are gone");
+        drop(held);
+        let refusal = decompress(16 * PAGE + 1).await.unwrap_err();
+        assert_eq!(refusal, Refusal::TooLarge { limit: 16 * PAGE, when: " when decompressed" });
+        assert_eq!(budget.messages.available_permits(), 20);
+    }
+}

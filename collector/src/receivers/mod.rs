@@ -3,7 +3,6 @@
 //!
 //! ```text
 //! request ─► token ─► size caps ─► decompress (capped) ─► storage.append ─► answer once durable
-//!                                                             └─► heard(job, instance): who is alive
 //! ```
 //!
 //! A request is answered only after storage said that it is durable. What storage can not take now is answered with a
@@ -18,18 +17,13 @@ pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod remote_write;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
-use yagura_codec::{
-    DecodeError,
-    grpc::{Code, Status},
-    metrics::Request,
-};
+use yagura_codec::grpc::{Code, Status};
 use yagura_daemon::{auth, clock, secret::Secret};
-use yagura_model::{Timestamp, names};
 
 pub use self::limits::Limits;
 use self::{
@@ -49,31 +43,13 @@ pub enum Signal {
     Traces,
 }
 
-/// Told of each sender of metrics once its samples are stored.
-pub type Heard = Arc<dyn Fn(&str, &str, Timestamp) + Send + Sync>;
-
 /// What a receiver needs to know.
-#[derive(Clone)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// What one request, and all together, may cost.
     pub limits: Limits,
     /// Bearer tokens that may send; with none, everybody may.
     pub tokens: Vec<Secret>,
-    /// Called with job, instance and time for each resource of a stored metrics request that names both.
-    pub heard: Heard,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { limits: Limits::default(), tokens: Vec::new(), heard: Arc::new(|_, _, _| {}) }
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limits, tokens, heard: _ } = self;
-        f.debug_struct("Settings").field("limits", limits).field("tokens", &tokens.len()).finish_non_exhaustive()
-    }
 }
 
 /// Takes requests of every protocol; cheap to clone.
@@ -214,16 +190,12 @@ impl Receiver {
         let now = clock::now();
         let storage = &self.inner.storage;
         let appended = match signal {
-            Signal::Metrics => storage.metrics.append(request.clone(), now).await,
-            Signal::Logs => storage.logs.append(request.clone(), now).await,
-            Signal::Traces => storage.traces.append(request.clone(), now).await,
+            Signal::Metrics => storage.metrics.append(request, now).await,
+            Signal::Logs => storage.logs.append(request, now).await,
+            Signal::Traces => storage.traces.append(request, now).await,
         };
         let appended = appended.inspect_err(log_failure)?;
         self.inner.counters.appended(signal, &appended);
-        if signal == Signal::Metrics && tell_heard(&request, &self.inner.settings.heard, now).is_err() {
-            // Storage has read it whole, so this does not happen; if it does, only `up` misses a beat.
-            tracing::debug!("stored a request that cannot be read");
-        }
         Ok(appended)
     }
 
@@ -242,17 +214,6 @@ fn log_failure(error: &storage::Error) {
     }
 }
 
-fn tell_heard(request: &[u8], heard: &Heard, now: Timestamp) -> Result<(), DecodeError> {
-    for part in Request::new(request).resources() {
-        let attributes = part?.resource.attributes;
-        let job = attributes.get_str(names::SERVICE_NAME);
-        if let Some((job, instance)) = job.zip(attributes.get_str(names::SERVICE_INSTANCE_ID)) {
-            heard(job, instance, now);
-        }
-    }
-    Ok(())
-}
-
 /// What a sender is told of items that were refused: reason, count and an example of each.
 fn rejected_message(appended: &Appended) -> (i64, String) {
     let total = appended.rejected.iter().map(|rejected| rejected.count).sum::<u64>();
@@ -263,3 +224,6 @@ fn rejected_message(appended: &Appended) -> (i64, String) {
         .collect();
     (i64::try_from(total).unwrap_or(i64::MAX), parts.join("; "))
 }
+
+#[cfg(test)]
+mod tests;
