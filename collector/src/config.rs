@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 use yagura_daemon::config::DurationText;
 
+use crate::storage;
+
 /// The half of the config under `collector:`, or the whole of `collector.yaml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,7 +25,7 @@ pub struct Config {
     /// Certificate of both ports.
     pub tls: Option<Tls>,
     /// Where and how long data is kept.
-    pub storage: Storage,
+    pub storage: storage::config::Config,
     /// Rule files; left out, the built-in rules are used.
     pub rules: Option<Vec<String>>,
     /// How often rule groups without an interval of their own are evaluated.
@@ -32,14 +34,6 @@ pub struct Config {
     pub external_labels: BTreeMap<String, String>,
     /// Files with synthetic checks.
     pub checks: Vec<String>,
-}
-
-/// The `storage` block.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Storage {
-    /// The data directory.
-    pub path: PathBuf,
 }
 
 /// A bearer token and what it may do.
@@ -84,17 +78,11 @@ impl Default for Config {
             insecure: false,
             tokens: Vec::new(),
             tls: None,
-            storage: Storage::default(),
+            storage: storage::config::Config::default(),
             rules: None,
             evaluation_interval: DurationText(std::time::Duration::from_secs(15)),
             external_labels: BTreeMap::new(),
             checks: Vec::new(),
         }
-    }
-}
-
-impl Default for Storage {
-    fn default() -> Self {
-        Self { path: PathBuf::from("/var/lib/yagura/collector") }
     }
 }

@@ -5,23 +5,33 @@
 //! language lives above these traits. They assume neither one process nor one machine: an engine may be a database.
 //!
 //! * [`memory`]: the reference engine, for tests;
+//! * [`embedded`]: fjall, the default;
 //! * `conformance`: the suite that every engine passes.
 //!
 //! To add an engine: a folder here, one arm in `open`, and `conformance` passes. What a point or a record becomes
 //! is the same in all of them and lies in `samples` and `records`.
 
 pub mod config;
+pub mod embedded;
 pub mod memory;
 mod ranges;
 mod records;
 mod samples;
 mod tail;
 
+#[cfg(test)]
+mod conformance;
+
 use std::{fmt::Debug, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use yagura_model::{Labels, Nanos, Severity, Timestamp};
+
+/// Opens the engine that `config` asks for; says what was found and lost. Blocks, maybe for seconds.
+pub fn open(config: &config::Config, now: Timestamp) -> Result<(Storage, embedded::Recovery), embedded::OpenError> {
+    embedded::open(config, now)
+}
 
 /// The opened engine: one handle for each kind of data.
 #[derive(Clone, Debug)]
@@ -42,6 +52,9 @@ pub struct Storage {
 pub trait Engine: Send + Sync + Debug {
     /// Makes everything acknowledged durable and stops the engine's threads. Later calls fail as unavailable.
     fn close(&self) -> BoxFuture<'_, Result<(), Error>>;
+    /// Moves everything from memory into blocks, which an engine otherwise does by and by; for measuring, and before
+    /// the directory is copied.
+    fn settle(&self) -> BoxFuture<'_, Result<(), Error>>;
     /// The engine's own figures, for `/metrics`.
     fn figures(&self) -> Figures;
 }

@@ -58,6 +58,10 @@ impl Engine for Memory {
         Box::pin(async { Ok(()) })
     }
 
+    fn settle(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn figures(&self) -> Figures {
         let mut figures = Figures::default();
         self.metrics.count(&mut figures);
@@ -81,4 +85,14 @@ pub(super) fn add(figures: &mut Figures, appended: &Appended) {
 /// The value behind a lock; a panic elsewhere does not take the store down.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::storage::conformance;
+
+    #[tokio::test]
+    async fn the_reference_engine_passes_the_suite() {
+        conformance::check_all(conformance::Mode::Plain, &mut |config, _| super::open_with(config)).await;
+    }
 }
