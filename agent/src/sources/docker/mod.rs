@@ -109,3 +109,6 @@ async fn report(interval: Duration, context: &Context, is_connected: Receiver<bo
         context.out.publish(&table).await;
     }
 }
+
+#[cfg(test)]
+mod tests;
