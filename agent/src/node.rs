@@ -13,11 +13,16 @@ use crate::{
 
 /// The node as the config and the kernel describe it.
 pub fn describe(config: &Config, proc: &Path) -> Result<Node, RuleError> {
+    // The cluster is a label of every series, like any other tag of the node.
+    let mut tags = config.tags.clone();
+    if let Some(cluster) = &config.cluster {
+        tags.insert("cluster".into(), cluster.clone());
+    }
     Ok(Node {
         name: name(config.node_name.as_deref(), proc),
         cluster: config.cluster.clone(),
         tags: config.tags.clone(),
-        rules: Arc::new(Rules::new(&config.tags, &config.rules)?),
+        rules: Arc::new(Rules::new(&tags, &config.rules)?),
         boot: boot(proc),
     })
 }
@@ -54,6 +59,14 @@ mod tests {
         assert_eq!(name(None, proc.path()), "box");
         assert_eq!(name(Some("n1"), proc.path()), "n1");
         assert_eq!(name(Some(""), proc.path()), "localhost");
+    }
+
+    #[test]
+    fn the_cluster_is_a_tag_of_everything() {
+        let config = Config { cluster: Some("tokyo-1".into()), ..Config::default() };
+        let node = describe(&config, Path::new("/nonexistent")).unwrap();
+        let tags = crate::tags::of_node("host", &node.rules);
+        assert!(tags.labels().any(|label| label == ("cluster", "tokyo-1")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod collector;
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use collector::{Fake, Reply};
 use tokio::task::JoinHandle;
@@ -12,7 +12,11 @@ use yagura_agent::{
     export::{self, Config, Metrics, State, StatusCell},
 };
 use yagura_codec::grpc::{Code, Status};
-use yagura_daemon::{config::DurationText, shutdown::CancellationToken};
+use yagura_daemon::{
+    config::DurationText,
+    shutdown::CancellationToken,
+    tls::{ClientFiles, ServerFiles},
+};
 
 struct Exporter {
     buffer: Buffer,
@@ -169,6 +173,37 @@ async fn a_wrong_token_holds_batches_until_it_is_replaced() {
     assert_eq!(exporter.status.current().reason, "who are you");
     fs::write(&token, "right").unwrap();
     assert_eq!(receipt.await, Ok(Outcome::Delivered));
+}
+
+#[tokio::test]
+async fn over_tls_only_a_trusted_collector_is_told_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let certify = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (
+            write(&format!("{name}.pem"), made.cert.pem()),
+            write(&format!("{name}.key"), made.signing_key.serialize_pem()),
+        )
+    };
+    let (cert_file, key_file) = certify("collector");
+    let (stranger, _) = certify("stranger");
+    let fake = Fake::with_tls(&ServerFiles { cert_file: cert_file.clone(), key_file, client_ca_file: None }).await;
+    let trusting = |ca_file: PathBuf| Config {
+        endpoints: vec![format!("https://localhost:{}", fake.address.port())],
+        tls: ClientFiles { ca_file: Some(ca_file), ..ClientFiles::default() },
+        ..Config::default()
+    };
+    let wary = export(trusting(stranger));
+    until("no trust", || wary.status.current().state == State::Missing).await;
+    assert!(wary.status.current().reason.contains("no TLS with localhost"), "{}", wary.status.current().reason);
+    let exporter = export(trusting(cert_file));
+    assert_eq!(exporter.buffer.send(batch("secret")).await.await, Ok(Outcome::Delivered));
+    assert_eq!(fake.taken().len(), 1);
 }
 
 #[tokio::test]

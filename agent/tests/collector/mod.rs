@@ -18,6 +18,7 @@ use yagura_codec::{
     grpc::{self, Frame, Status},
     response::PartialSuccess,
 };
+use yagura_daemon::tls;
 
 const LIMIT: usize = 16 * 1024 * 1024;
 
@@ -68,7 +69,21 @@ impl Fake {
         address: SocketAddr,
         script: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::serve(address, None, script).await
+    }
+
+    /// A collector that shows a certificate.
+    pub(crate) async fn with_tls(files: &tls::ServerFiles) -> Self {
+        Self::serve("127.0.0.1:0".parse().unwrap(), Some(files), |_, _| Reply::Ok).await
+    }
+
+    async fn serve(
+        address: SocketAddr,
+        files: Option<&tls::ServerFiles>,
+        script: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
+        let acceptor = files.map(|files| tls::server(files).unwrap());
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(Mutex::new(Vec::new()));
         let asked = Arc::new(Mutex::new(0));
@@ -83,9 +98,15 @@ impl Fake {
                     let (taken, asked, script) = (Arc::clone(&taken), Arc::clone(&asked), Arc::clone(&script));
                     async move { Ok::<_, Infallible>(answer(request, &taken, &asked, &script).await) }
                 });
-                let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+                let (builder, acceptor) = (http2::Builder::new(TokioExecutor::new()), acceptor.clone());
                 connections.lock().unwrap().push(tokio::spawn(async move {
-                    drop(serving.await);
+                    match acceptor {
+                        None => drop(builder.serve_connection(TokioIo::new(stream), service).await),
+                        Some(acceptor) => {
+                            let Ok(stream) = acceptor.accept(stream).await else { return };
+                            drop(builder.serve_connection(TokioIo::new(stream), service).await);
+                        }
+                    }
                 }));
             }
         });

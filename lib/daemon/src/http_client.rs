@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -53,7 +53,7 @@ pub enum Error {
         reason: String,
     },
     /// The answer took too long.
-    #[error("{host} did not answer within {}s", timeout.as_secs())]
+    #[error("{host} did not answer within {timeout:?}")]
     Timeout {
         /// Who should have answered.
         host: String,
@@ -133,30 +133,4 @@ pub fn excerpt(bytes: &[u8], max: usize) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// The bytes of a request's body up to `max`; `None` when there are more.
-pub async fn read_body<B>(body: B, max: usize) -> Result<Option<Bytes>, B::Error>
-where
-    B: http_body_util::BodyExt<Data = Bytes> + Unpin,
-{
-    let mut body = body;
-    let mut first: Option<Bytes> = None;
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        if data.len() > max.saturating_sub(all.len() + first.as_ref().map_or(0, Bytes::len)) {
-            return Ok(None);
-        }
-        // Most bodies are one frame, which need not be copied.
-        match first.take() {
-            None if all.is_empty() => first = Some(data),
-            Some(head) => {
-                all.extend_from_slice(&head);
-                all.extend_from_slice(&data);
-            }
-            None => all.extend_from_slice(&data),
-        }
-    }
-    Ok(Some(first.unwrap_or_else(|| all.freeze())))
 }
