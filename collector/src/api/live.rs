@@ -18,7 +18,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,22 @@ pub struct Feed {
     pub every: Duration,
     /// Reads it.
     pub read: Read,
+}
+
+/// A feed of what `read` gives, as JSON.
+pub(crate) fn feed<T, F>(name: &'static str, every: Duration, read: impl Fn() -> F + Send + Sync + 'static) -> Feed
+where
+    T: Serialize,
+    F: Future<Output = Result<T, String>> + Send + 'static,
+{
+    let read = move || -> BoxFuture<'static, Result<Bytes, String>> {
+        let reading = read();
+        Box::pin(async move {
+            let value = reading.await?;
+            serde_json::to_vec(&value).map(Bytes::from).map_err(|error| error.to_string())
+        })
+    };
+    Feed { name, every, read: Arc::new(read) }
 }
 
 impl fmt::Debug for Feed {
@@ -146,4 +162,80 @@ fn beats() -> impl stream::Stream<Item = Event> {
         let now = yagura_daemon::clock::now();
         Some((Event::default().event("beat").data(format!("{{\"at\":{}}}", now.0)), interval))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use axum::body::Body;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    fn counting(reads: &Arc<AtomicU32>) -> Feed {
+        let reads = Arc::clone(reads);
+        feed("count", Duration::from_secs(5), move || {
+            let count = reads.fetch_add(1, Ordering::Relaxed);
+            async move { if count == 1 { Err("once".to_owned()) } else { Ok(count) } }
+        })
+    }
+
+    async fn ask(live: &Live, query: &str) -> Response {
+        let request = Request::get(format!("/live{query}")).body(Body::empty()).unwrap();
+        TowerToHyperService::new(live.router()).call(request).await.unwrap()
+    }
+
+    /// The next part of a stream that is not a beat.
+    async fn next(body: &mut Body) -> String {
+        loop {
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            let text = String::from_utf8(frame.to_vec()).unwrap();
+            if !text.contains("event: beat") {
+                return text;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_is_read_only_while_somebody_listens() {
+        let reads = Arc::new(AtomicU32::new(0));
+        let stop = CancellationToken::new();
+        let live = Live::new(vec![counting(&reads)], stop.clone());
+        let pump = tokio::spawn(live.clone().run());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(reads.load(Ordering::Relaxed), 0);
+
+        let mut body = ask(&live, "?feeds=count").await.into_body();
+        assert_eq!(next(&mut body).await, "event: count\ndata: 0\n\n");
+        assert_eq!(next(&mut body).await, "event: trouble\ndata: {\"error\":\"once\",\"feed\":\"count\"}\n\n");
+        assert_eq!(next(&mut body).await, "event: count\ndata: 2\n\n");
+        drop(body);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let after = reads.load(Ordering::Relaxed);
+        assert!(after <= 4, "{after} reads");
+        stop.cancel();
+        pump.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn listeners_are_let_go_when_the_collector_stops() {
+        let stop = CancellationToken::new();
+        let live = Live::new(Vec::new(), stop.clone());
+        let body = ask(&live, "").await.into_body();
+        stop.cancel();
+        assert!(body.collect().await.unwrap().to_bytes().len() < 100);
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_nobody_has_is_named() {
+        let live = Live::new(Vec::new(), CancellationToken::new());
+        let response = ask(&live, "?feeds=nothing").await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("nothing"));
+    }
 }
