@@ -2,7 +2,7 @@
 //!
 //! One `ResourceLogs` per (log, file, stream) and reading; put one after the other they are one request.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use yagura_codec::{
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     buffer::{Batch, Signal},
-    inventory::Container,
+    inventory::{Container, resource::attributes},
     sources::Node,
 };
 
@@ -38,11 +38,19 @@ pub(crate) struct Resource {
 impl Resource {
     /// What is known of a log's owner.
     pub(crate) fn new(owner: &Owner, container: Option<&Container>, node: &Node) -> Self {
-        let pairs = pairs(owner, container, node);
+        let base = match container {
+            Some(container) => attributes(container, None, &node.name, node.cluster.as_deref()),
+            None => unknown(owner, node),
+        };
         let stream = |stream: Stream| {
-            let name = Some(("log.iostream", stream.name())).filter(|(_, name)| !name.is_empty());
-            let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(name);
-            ResourceAttributes::from_pairs(pairs.filter(|(_, value)| !value.is_empty()))
+            let mut resource = base.clone();
+            if let Owner::Pod(pod) = owner {
+                resource.put_str("k8s.container.restart_count", &pod.run.to_string());
+            }
+            if !stream.name().is_empty() {
+                resource.put_str("log.iostream", stream.name());
+            }
+            resource
         };
         let cut = |cut: Cut| RecordAttributes::from_pairs([(CUT, cut.name())]);
         Self {
@@ -53,16 +61,17 @@ impl Resource {
     }
 }
 
-/// Resource attributes by OpenTelemetry's names; each name once.
-fn pairs(owner: &Owner, container: Option<&Container>, node: &Node) -> Vec<(String, String)> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
+/// What the path of a log says, where its container is not known, and the tags of its owner in the config.
+fn unknown(owner: &Owner, node: &Node) -> ResourceAttributes {
+    let mut resource = ResourceAttributes::new();
     let mut put = |name: &str, value: &str| {
-        if !value.is_empty() && !pairs.iter().any(|(known, _)| known == name) {
-            pairs.push((name.to_owned(), value.to_owned()));
+        if !value.is_empty() {
+            resource.put_str(name, value);
         }
     };
     put("host.name", &node.name);
     put("k8s.cluster.name", node.cluster.as_deref().unwrap_or_default());
+    let mut own: &[(Arc<str>, Arc<str>)] = &[];
     match owner {
         Owner::Docker(id) => put("container.id", id.as_str()),
         Owner::Pod(pod) => {
@@ -70,36 +79,16 @@ fn pairs(owner: &Owner, container: Option<&Container>, node: &Node) -> Vec<(Stri
             put("k8s.pod.name", &pod.pod);
             put("k8s.pod.uid", &pod.uid);
             put("k8s.container.name", &pod.container);
-            put("k8s.container.restart_count", &pod.run.to_string());
         }
-        Owner::Plain(tags) => {
-            for (tag, value) in tags.iter() {
-                put(attribute_of_tag(tag), value);
-            }
-        }
+        Owner::Plain(tags) => own = tags,
     }
-    if let Some(container) = container {
-        put("container.id", container.id.as_str());
-        put("container.image.name", &container.image);
-        match &container.pod {
-            Some(pod) => {
-                put("k8s.namespace.name", &pod.namespace);
-                put("k8s.pod.name", &pod.name);
-                put("k8s.pod.uid", &pod.uid);
-                put("k8s.container.name", &container.name);
-            }
-            None => put("container.name", &container.name),
-        }
-        put("service.version", &container.tags.version);
-        for (tag, value) in container.tags.labels() {
-            put(attribute_of_tag(tag), value);
-        }
-    }
-    // What the config says of the whole node; a container's own tags have it already.
-    for (tag, value) in &node.tags {
+    for (tag, value) in own {
         put(attribute_of_tag(tag), value);
     }
-    pairs
+    for (tag, value) in node.tags.iter().filter(|(tag, _)| !own.iter().any(|(known, _)| **known == ***tag)) {
+        put(attribute_of_tag(tag), value);
+    }
+    resource
 }
 
 /// Our tags under OpenTelemetry's names.

@@ -57,6 +57,7 @@ pub(crate) struct Chained {
     pub(crate) unlinked: Option<Duration>,
     /// Whether it was truncated under us; what was not read by then may be in a copy.
     pub(crate) emptied: bool,
+    /// Its first line, or what there is of it.
     pub(crate) head: Option<Head>,
     /// Which content this is; unknown until its first line is whole.
     pub(crate) generation: Option<Arc<str>>,
@@ -262,6 +263,9 @@ impl Chained {
         if any {
             let done = self.done;
             self.cuts.retain(|(stream, offset)| offset > done.get(*stream));
+        }
+        // Its end may have become final since the last answer.
+        if any || self.is_finished() {
             self.remember(checkpoints);
         }
         self.done.least().saturating_sub(before)

@@ -75,20 +75,18 @@ impl LogFile {
     /// Reads from `offset` of the uncompressed content until `buffer` is full or the end; gives how much.
     pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.content {
-            Content::Plain(file) => {
-                let mut filled = 0;
-                while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                    match file.read_at(rest, offset + filled as u64) {
-                        Ok(0) => break,
-                        Ok(read) => filled += read,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                Ok(filled)
-            }
+            Content::Plain(file) => read_plain(file, offset, buffer),
             Content::Gzip { .. } => self.content.read_gzip(offset, buffer),
         }
+    }
+
+    /// Up to `length` bytes from `offset`; nothing of a compressed file.
+    pub(crate) fn plain_bytes(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let Content::Plain(file) = &self.content else { return Ok(Vec::new()) };
+        let mut bytes = vec![0; length];
+        let read = read_plain(file, offset, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 
     /// The length now; `None` for a compressed file, which does not say.
@@ -117,6 +115,13 @@ impl LogFile {
         Ok(line.map(|line| Head { hash: xxh3_128(line), length: line.len() }))
     }
 
+    /// What it begins with so far, whole line or not: tells whether it was emptied since.
+    pub(crate) fn beginning(&mut self) -> io::Result<Head> {
+        let mut buffer = [0; HEAD];
+        let length = self.read_at(0, &mut buffer)?;
+        Ok(Head { hash: xxh3_128(buffer.get(..length).unwrap_or_default()), length })
+    }
+
     /// Whether it still begins with `head`.
     pub(crate) fn begins_with(&mut self, head: Head) -> io::Result<bool> {
         let mut buffer = [0; HEAD];
@@ -124,6 +129,19 @@ impl LogFile {
         let read = self.read_at(0, buffer)?;
         Ok(read == head.length && xxh3_128(buffer) == head.hash)
     }
+}
+
+fn read_plain(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 impl Content {

@@ -61,6 +61,9 @@ mod tail;
 mod trace_ids;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 pub use checkpoint::Error as CheckpointError;
 pub use config::{Config, FilesConfig, LimitsConfig};
 pub use line::Format;

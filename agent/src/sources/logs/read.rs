@@ -26,6 +26,7 @@ const LONGEST_LINE: usize = 1024 * 1024;
 /// What is reused from file to file.
 #[derive(Debug)]
 pub(crate) struct Scratch {
+    chunk: usize,
     buffer: Vec<u8>,
     /// The texts of `lines`.
     text: Vec<u8>,
@@ -37,26 +38,32 @@ pub(crate) struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Self {
+        Self::with_chunk(CHUNK)
+    }
+}
+
+impl Scratch {
+    /// One that reads so much at once.
+    pub(crate) fn with_chunk(chunk: usize) -> Self {
         Self {
-            buffer: vec![0; CHUNK],
+            chunk,
+            buffer: vec![0; chunk],
             text: Vec::new(),
             lines: PerStream::default(),
             touched: PerStream::default(),
             stamps: StampReader::default(),
         }
     }
-}
 
-impl Scratch {
     fn clear(&mut self) {
         self.text.clear();
-        self.text.shrink_to(4 * CHUNK);
+        self.text.shrink_to(4 * self.chunk);
         for stream in Stream::ALL {
             self.lines.get_mut(stream).clear();
         }
         self.touched = PerStream::default();
-        self.buffer.truncate(CHUNK);
-        self.buffer.shrink_to(CHUNK);
+        self.buffer.truncate(self.chunk);
+        self.buffer.shrink_to(self.chunk);
     }
 }
 

@@ -81,19 +81,21 @@ impl Log {
             (None, None) => self.listed && self.files.is_empty() && !self.directory_exists,
             _ => false,
         };
+        // What we hold is named before anything new is: its copies must be known as such.
+        self.identify(checkpoints, salt)?;
         if !same || !self.listed {
             self.relist(checkpoints, salt, now, gaps)?;
+            self.identify(checkpoints, salt)?;
         }
-        self.look(checkpoints, salt)?;
         // A rotated file in which nothing was written.
         self.files.retain(|file| file.generation.is_some() || file.seen > 0 || file.closing.is_none());
         Ok(())
     }
 
-    /// Lengths of the files, and first lines that have become whole.
-    fn look(&mut self, checkpoints: &mut Checkpoints, salt: Option<u64>) -> io::Result<()> {
-        let mut unidentified = None;
-        for (index, file) in self.files.iter_mut().enumerate().filter(|(_, file)| !file.emptied && file.end.is_none()) {
+    /// Takes the files' lengths, and names those whose first line has become whole.
+    fn identify(&mut self, checkpoints: &mut Checkpoints, salt: Option<u64>) -> io::Result<()> {
+        let mut unnamed = Vec::new();
+        for file in self.files.iter_mut().filter(|file| !file.emptied && file.end.is_none()) {
             if let Some(length) = file.file.length()?
                 && length > file.seen
             {
@@ -101,36 +103,38 @@ impl Log {
                 file.seen = length;
             }
             if file.generation.is_none() && file.seen > 0 {
-                unidentified = Some(index);
+                unnamed.push(file.number);
             }
         }
-        let Some(mut file) = unidentified.and_then(|index| self.files.remove(index)) else { return Ok(()) };
+        for number in unnamed {
+            let Some(place) = self.files.iter().position(|file| file.number == number) else { continue };
+            let Some(mut file) = self.files.remove(place) else { continue };
+            let named = self.name(&mut file, checkpoints, salt);
+            self.files.insert(place, file);
+            named?;
+        }
+        Ok(())
+    }
+
+    fn name(&self, file: &mut Chained, checkpoints: &mut Checkpoints, salt: Option<u64>) -> io::Result<()> {
         let closed = file.age > 0 || file.unlinked.is_some();
-        let head = file.file.head(closed);
-        let mut listed = Listed { path: file.path.clone(), age: file.age, compressed: false, id: file.file.id };
-        if closed {
-            // It was the written one when it was found, and no copy of another.
-            listed.age = 0;
-        }
-        let verdict = match head {
-            Ok(Some(head)) => {
-                file.head = Some(head);
-                self.judge(&mut file.file, &listed, head, &[], checkpoints, salt)
-            }
-            _ => Ok(Verdict::Unknown),
+        let Some(head) = file.file.head(closed)? else {
+            file.head = Some(file.file.beginning()?);
+            return Ok(());
         };
-        match verdict {
-            Ok(Verdict::New(generation)) => file.generation = Some(generation.into()),
-            Ok(Verdict::Resume(generation, position)) => {
+        file.head = Some(head);
+        // It was the written one when it was found, and is no copy of another.
+        let listed = Listed { path: file.path.clone(), age: 0, compressed: false, id: file.file.id };
+        match self.judge(&file.file, &listed, head, &[], checkpoints, salt)? {
+            Verdict::New(generation) => file.generation = Some(generation.into()),
+            Verdict::Resume(generation, position) => {
                 file.generation = Some(generation.into());
                 file.resume(&position);
             }
-            _ => file.head = None,
+            Verdict::Unknown | Verdict::Copy(_) | Verdict::Finished(_) => {}
         }
         file.remember(checkpoints);
-        let place = self.files.partition_point(|other| other.number < file.number);
-        self.files.insert(place, file);
-        head.map(|_| ())
+        Ok(())
     }
 
     /// Reads the directory and puts the chain in order.
@@ -144,6 +148,7 @@ impl Log {
         self.directory_exists = self.place.directory.is_dir();
         let (listed, found) = self.steady_listing()?;
         self.rename(&listed, now);
+        self.identify(checkpoints, salt)?;
         let present: Vec<FileId> = listed.iter().map(|listed| listed.id).collect();
         let mut on_disk: Vec<String> = Vec::new();
         for found in found {
@@ -216,7 +221,7 @@ impl Log {
         };
         let verdict = match head {
             None => Verdict::Unknown,
-            Some(head) => self.judge(&mut found.file, &found.listed, head, present, checkpoints, salt)?,
+            Some(head) => self.judge(&found.file, &found.listed, head, present, checkpoints, salt)?,
         };
         let mut position = None;
         let generation = match verdict {
@@ -243,6 +248,8 @@ impl Log {
         if let Some(position) = position {
             file.resume(&position);
         }
+        file.seen = file.file.length()?.unwrap_or(0);
+        self.account.seen += file.seen.saturating_sub(file.done.least());
         self.next_number += 1;
         // From now on it is missed when it is gone.
         file.remember(checkpoints);
@@ -268,8 +275,8 @@ impl Log {
 
     /// What a file is that is not in the chain.
     fn judge(
-        &mut self,
-        file: &mut LogFile,
+        &self,
+        file: &LogFile,
         listed: &Listed,
         head: Head,
         present: &[FileId],
@@ -278,12 +285,12 @@ impl Log {
     ) -> io::Result<Verdict> {
         let base = format!("{}{:032x}", self.key, head.hash);
         let written = listed.age == 0;
-        for (index, known) in self.files.iter_mut().enumerate() {
+        for (index, known) in self.files.iter().enumerate() {
             if !known.generation.as_deref().is_some_and(|generation| generation.starts_with(&base)) {
                 continue;
             }
             // The written name never holds a copy: it is another file with the same first line.
-            if !written && (known.emptied || listed.compressed || same_content(&mut known.file, file)?) {
+            if !written && (known.emptied || listed.compressed || same_content(&known.file, file)?) {
                 return Ok(Verdict::Copy(index));
             }
         }
@@ -397,15 +404,11 @@ impl Log {
 }
 
 /// Whether the shorter of two files is the beginning of the other, judged by its last bytes.
-fn same_content(one: &mut LogFile, other: &mut LogFile) -> io::Result<bool> {
+fn same_content(one: &LogFile, other: &LogFile) -> io::Result<bool> {
     let (Some(length), Some(other_length)) = (one.length()?, other.length()?) else { return Ok(true) };
     let end = length.min(other_length);
     let compared = end.min(COMPARED as u64);
-    let read = |file: &mut LogFile| -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(compared).unwrap_or(COMPARED)];
-        let read = file.read_at(end - compared, &mut bytes)?;
-        bytes.truncate(read);
-        Ok(bytes)
-    };
-    Ok(read(one)? == read(other)?)
+    let length = usize::try_from(compared).unwrap_or(COMPARED);
+    let from = end - compared;
+    Ok(one.plain_bytes(from, length)? == other.plain_bytes(from, length)?)
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     accounting::Reason,
     batch::Writer,
-    chain::Log,
+    chain::{Chained, Log},
     rotate::Gap,
     tail::{Now, Tailer, Turn},
 };
@@ -19,19 +19,42 @@ fn near(used: u64, limit: u64) -> bool {
     used.saturating_mul(5) >= limit.saturating_mul(4)
 }
 
+/// What decides which files are at risk.
+#[derive(Clone, Copy)]
+struct Risk {
+    /// Delivery gets nowhere.
+    stalled: bool,
+    /// Deleted files that are held take nearly all they may, or end with the agent.
+    held_near: bool,
+    held_age: Duration,
+    now: Duration,
+}
+
 impl Log {
-    /// Whether bytes that nobody answers for may be gone soon: a deleted file lives only as long as we do, and the
-    /// oldest rotated one is deleted next.
-    fn is_at_risk(&self, stalled: bool, held_near: bool, held_age: Duration, now: Duration) -> bool {
-        self.files.iter().filter(|file| file.generation.is_some() && !file.emptied && file.unsettled() > 0).any(
-            |file| {
-                let aged = |since: Duration| near(millis(now.saturating_sub(since)), millis(held_age));
-                match file.unlinked {
-                    Some(since) => stalled || held_near || aged(since),
-                    None => stalled && file.age > 0 && file.age >= self.oldest_age,
-                }
-            },
-        )
+    /// Whether bytes of a file that nobody answers for may be gone soon: a deleted file lives only as long as we do,
+    /// and the oldest rotated one is deleted next.
+    fn is_file_at_risk(&self, file: &Chained, risk: Risk) -> bool {
+        if file.generation.is_none() || file.emptied || file.unsettled() == 0 {
+            return false;
+        }
+        match file.unlinked {
+            Some(since) => {
+                let aged = near(millis(risk.now.saturating_sub(since)), millis(risk.held_age));
+                risk.stalled || risk.held_near || aged
+            }
+            None => risk.stalled && file.age > 0 && file.age >= self.oldest_age,
+        }
+    }
+
+    fn is_at_risk(&self, risk: Risk) -> bool {
+        self.files.iter().any(|file| self.is_file_at_risk(file, risk))
+    }
+
+    /// Whether what is read next is at risk, or ends a line that is.
+    fn reads_at_risk(&self, risk: Risk) -> bool {
+        let next = self.reading().and_then(|index| self.files.get(index));
+        let at_risk = next.is_some_and(|file| self.is_file_at_risk(file, risk));
+        self.has_work(risk.now) && (at_risk || self.joins.bytes() > 0)
     }
 }
 
@@ -45,26 +68,31 @@ impl Tailer {
     pub(crate) fn spool(&mut self, now: Now, stalled: bool, turn: &mut Turn) {
         let held: u64 = self.logs.values().map(Log::held_bytes).sum();
         let held_near = near(held, self.settings.held_bytes);
-        let held_age = self.settings.held_age;
-        for log in self.logs.values_mut().filter(|log| log.resource.is_some()) {
+        let risk = Risk {
+            stalled,
             // When the agent stops, deleted files stop with it.
-            let risk = log.is_at_risk(stalled, held_near || self.stopping, held_age, now.steady);
-            if risk && !log.spooling {
+            held_near: held_near || self.stopping,
+            held_age: self.settings.held_age,
+            now: now.steady,
+        };
+        for log in self.logs.values_mut().filter(|log| log.resource.is_some()) {
+            let at_risk = log.is_at_risk(risk);
+            if at_risk && !log.spooling {
                 log.rewind();
             }
-            log.spooling = risk;
+            log.spooling = at_risk;
         }
         if self.spooling.is_some() {
             return;
         }
-        let works = |log: &Log| log.spooling && (log.has_work(now.steady) || log.joins.bytes() > 0);
+        let works = |log: &Log| log.spooling && (log.reads_at_risk(risk) || log.joins.bytes() > 0);
         let Some(key) = self.logs.iter().find(|(_, log)| works(log)).map(|(key, _)| Arc::clone(key)) else {
             return;
         };
         let mut writer = Writer::default();
         let ticket = self.ticket();
         if let Some(log) = self.logs.get_mut(&key) {
-            while writer.len() < BATCH && log.has_work(now.steady) {
+            while writer.len() < BATCH && log.reads_at_risk(risk) {
                 match log.read_chunk(&mut self.scratch, self.settings.bounds, now.steady) {
                     Ok(true) => {
                         if !log.seal(&self.scratch, &mut writer, ticket, now.wall) {

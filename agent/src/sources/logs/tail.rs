@@ -319,9 +319,9 @@ impl Tailer {
         if self.logs.contains_key(&key) {
             return;
         }
-        // A container whose driver writes no file has a directory all the same.
+        // A container of docker's whose driver writes no file has a directory all the same.
         let known = self.checkpoints.positions(&key).next().is_some();
-        if !known && !place.path().exists() {
+        if !known && matches!(place.owner, Owner::Docker(_)) && !place.path().exists() {
             return;
         }
         let mut log = Log::new(place, now.steady);
