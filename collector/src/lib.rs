@@ -12,7 +12,9 @@
 
 pub mod api;
 pub mod app;
+pub(crate) mod auth;
 pub mod config;
+pub(crate) mod figures;
 pub(crate) mod files;
 pub mod history;
 pub mod notifiers;

@@ -1,7 +1,7 @@
 //! What a rule needs to know of its expression before it runs: that it is good, and what it reads.
 
 use super::file::Language;
-use crate::query::promql::{self, Expr, ast::{Node, Operator}, ValueType};
+use crate::query::{logql, promql::{self, Expr, ast::{Node, Operator}, ValueType}};
 
 /// Fails when the text is not an expression of the language, or not of a type that a rule can use.
 pub(super) fn check(language: Language, text: &str) -> Result<(), String> {
@@ -16,7 +16,12 @@ pub(super) fn check(language: Language, text: &str) -> Result<(), String> {
                 Err("a rule needs one value per series, not a range; use a function such as rate()".to_owned())
             }
         },
-        Language::LogQl => Ok(()),
+        Language::LogQl => match logql::parse(text).map_err(|error| error.to_string())? {
+            logql::ast::Expr::Metric(_) => Ok(()),
+            logql::ast::Expr::Log(_) => {
+                Err("a rule needs numbers, not lines: count them, as in count_over_time({…}[5m])".to_owned())
+            }
+        },
     }
 }
 

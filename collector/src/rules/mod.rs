@@ -14,6 +14,7 @@ mod expression;
 pub mod file;
 mod group;
 pub mod query;
+pub mod shipped;
 pub mod template;
 mod view;
 

@@ -6,7 +6,13 @@ use futures_util::future::BoxFuture;
 use yagura_model::{Labels, Timestamp};
 
 use super::file::Language;
-use crate::query::promql::{self, Value, VectorSample};
+use crate::{
+    query::{
+        logql,
+        promql::{self, Value, VectorSample},
+    },
+    storage::Direction,
+};
 
 /// Asks one language; the error is for people.
 pub type Ask = Arc<dyn Fn(String, Timestamp) -> BoxFuture<'static, Result<Vec<VectorSample>, String>> + Send + Sync>;
@@ -49,6 +55,28 @@ pub fn ask_promql(engine: promql::Engine) -> Ask {
         Box::pin(async move {
             let result = engine.instant(&text, at).await.map_err(|error| error.to_string())?;
             samples_of(result.value)
+        })
+    })
+}
+
+/// Asks a LogQL engine.
+#[must_use]
+pub fn ask_logql(engine: logql::Engine) -> Ask {
+    Arc::new(move |text, at| {
+        let engine = engine.clone();
+        Box::pin(async move {
+            let answer = engine.instant(&text, at.to_nanos(), 1, Direction::Backward).await;
+            match answer.map_err(|error| error.to_string())? {
+                logql::Answer::Matrix(series) => {
+                    let last = |(labels, values): (Labels, Vec<Option<f64>>)| {
+                        let value = values.last().copied().flatten()?;
+                        Some(VectorSample { labels, time: at, value })
+                    };
+                    Ok(series.into_iter().filter_map(last).collect())
+                }
+                logql::Answer::Scalar(value) => Ok(vec![VectorSample { labels: Labels::empty(), time: at, value }]),
+                logql::Answer::Rows(_) => Err("a rule needs numbers, not lines".to_owned()),
+            }
         })
     })
 }
