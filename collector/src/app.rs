@@ -165,7 +165,12 @@ impl Collector {
         serving.spawn("otlp grpc", serve::run(otlp, grpc, acceptor, stop_serving.clone()));
         let mut work = Tasks::new();
         let metrics = Arc::clone(&parts.storage.metrics);
-        steady(&mut work, "live feeds", live.run());
+        let no_more_feeds = stop_serving.clone();
+        steady(&mut work, "live feeds", async move {
+            live.run().await;
+            // Without feeds there is nothing to run, which is no reason to stop.
+            no_more_feeds.cancelled().await;
+        });
         steady(&mut work, "rules", parts.manager.run(stop_work.clone()));
         steady(&mut work, "notifiers", parts.notifier.run(stop_work.clone()));
         steady(&mut work, "presence", presence::run(parts.presence, Arc::clone(&metrics), stop_work.clone()));
