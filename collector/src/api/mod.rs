@@ -11,3 +11,4 @@ pub mod live;
 pub mod loki;
 pub mod prometheus;
 pub(crate) mod reading;
+pub mod tail;

@@ -13,6 +13,7 @@ mod metric;
 mod parse;
 mod pipeline;
 mod stages;
+mod tail;
 mod template;
 mod units;
 mod window;
@@ -29,6 +30,7 @@ pub use self::{
     metric::{Matrix, Steps},
     parse::{parse, parse_selector},
     pipeline::Row,
+    tail::Followed,
 };
 pub use crate::query::promql::ParseError;
 use crate::storage::{self, Direction, LogSelection, LogStore, MatchOp, Matcher};
