@@ -117,19 +117,7 @@ impl Collector {
         figures::register(own, Arc::clone(&storage.engine));
         let parts = Parts::build(&config, files, storage, &url, &access, &mut registry, started).await?;
         let readiness = Readiness::waiting_for(&["listeners"]);
-        Ok(Self {
-            config,
-            addresses,
-            url,
-            login,
-            http,
-            otlp,
-            parts,
-            readiness,
-            registry,
-            access,
-            started,
-        })
+        Ok(Self { config, addresses, url, login, http, otlp, parts, readiness, registry, access, started })
     }
 
     /// Where it listens.
@@ -154,10 +142,11 @@ impl Collector {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = self.config.tls.as_ref().map(tls::server).transpose().context("cannot use tls")?;
         let (stop_work, stop_serving) = (CancellationToken::new(), CancellationToken::new());
-        let live = api::live::Live::new(Vec::new(), stop_serving.clone());
+        let live = api::live::Live::new(feeds(&self.parts.promql), stop_serving.clone());
         let grpc = receivers::otlp_grpc::router(self.parts.receiver.clone());
         let Self { config, addresses, url, http, otlp, parts, readiness, registry, access, started, .. } = self;
-        let pages = router(&parts, &live, &config, readiness.clone(), Arc::new(registry), started);
+        let tail = api::tail::router(parts.logql.clone(), stop_serving.clone());
+        let pages = router(&parts, live.router().merge(tail), &config, readiness.clone(), Arc::new(registry), started);
 
         let mut serving = Tasks::new();
         let pages = auth::guard(pages, access);
@@ -165,12 +154,7 @@ impl Collector {
         serving.spawn("otlp grpc", serve::run(otlp, grpc, acceptor, stop_serving.clone()));
         let mut work = Tasks::new();
         let metrics = Arc::clone(&parts.storage.metrics);
-        let no_more_feeds = stop_serving.clone();
-        steady(&mut work, "live feeds", async move {
-            live.run().await;
-            // Without feeds there is nothing to run, which is no reason to stop.
-            no_more_feeds.cancelled().await;
-        });
+        steady(&mut work, "live feeds", live.run());
         steady(&mut work, "rules", parts.manager.run(stop_work.clone()));
         steady(&mut work, "notifiers", parts.notifier.run(stop_work.clone()));
         steady(&mut work, "presence", presence::run(parts.presence, Arc::clone(&metrics), stop_work.clone()));
@@ -208,7 +192,8 @@ impl Parts {
         registry: &mut Registry,
         now: Timestamp,
     ) -> anyhow::Result<Self> {
-        let presence = Presence::open(Arc::clone(&storage.state), now).context("cannot read what is known of agents")?;
+        let presence =
+            Presence::open(Arc::clone(&storage.state), now).context("cannot read what is known of agents")?;
         storage.metrics = presence.watch(Arc::clone(&storage.metrics));
         let promql = query::promql::Engine::new(Arc::clone(&storage.metrics), config.query.limits());
         let logql = query::logql::Engine::new(Arc::clone(&storage.logs), query::logql::Limits::default());
@@ -233,8 +218,7 @@ impl Parts {
             notifier: notifier.clone(),
             presence: presence.clone(),
         };
-        let manager =
-            Manager::open(settings, connections, own, now).await.context("cannot read the alerts' states")?;
+        let manager = Manager::open(settings, connections, own, now).await.context("cannot read the alerts' states")?;
         let checks = probes::Registry::new(files.checks, &config.location, Arc::clone(&storage.state))
             .context("cannot read the runs of checks")?;
         let settings = receivers::Settings { tokens: access.ingest_tokens(), ..receivers::Settings::default() };
@@ -243,10 +227,15 @@ impl Parts {
     }
 }
 
+/// What is pushed to browsers that look.
+fn feeds(promql: &query::promql::Engine) -> Vec<api::live::Feed> {
+    vec![api::containers::live(promql.clone()), api::hosts::live(promql.clone()), api::hosts::pulse(promql.clone())]
+}
+
 /// Every path of the HTTP port.
 fn router(
     parts: &Parts,
-    live: &api::live::Live,
+    live: Router,
     config: &Config,
     readiness: Readiness,
     registry: Arc<Registry>,
@@ -260,7 +249,9 @@ fn router(
     let own = api::agents::router(Arc::clone(&parts.storage.logs))
         .merge(api::checks::router(Arc::clone(&parts.checks)))
         .merge(api::alerts::history_router(parts.manager.clone(), parts.notifier.clone(), external))
-        .merge(live.router());
+        .merge(api::containers::router(parts.promql.clone()))
+        .merge(api::hosts::router(parts.promql.clone()))
+        .merge(live);
     let metrics = get(move || {
         let registry = Arc::clone(&registry);
         async move { admin::text_page(admin::encode(&registry)) }
@@ -274,7 +265,9 @@ fn router(
         .nest("/loki", api::loki::router(parts.logql.clone()))
         .nest("/alertmanager", api::alerts::alertmanager_router(parts.notifier.clone(), started))
         .nest("/api", own)
-        .fallback(|| async { api::answer::failure(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path") })
+        .fallback(|| async {
+            api::answer::failure(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+        })
 }
 
 /// A part that ends only when it is told to.
@@ -293,7 +286,8 @@ fn early(ended: Ended) -> anyhow::Error {
 async fn open_storage(config: &Config, now: Timestamp) -> anyhow::Result<Storage> {
     let settings = config.storage.clone();
     // The replay of what was not sealed may take seconds.
-    let opened = tokio::task::spawn_blocking(move || storage::open(&settings, now)).await.context("opening the store")?;
+    let opened =
+        tokio::task::spawn_blocking(move || storage::open(&settings, now)).await.context("opening the store")?;
     let (storage, recovery) = opened?;
     if recovery.lost.is_empty() {
         tracing::info!(%recovery, "the store is open");
@@ -329,7 +323,8 @@ fn access(config: &Config, admin: Secret) -> anyhow::Result<Access> {
         tokens.push((secret, token.scopes.clone()));
     }
     let loopback = config.listen.ip().to_canonical().is_loopback();
-    let own_host = config.external_url.as_ref().and_then(|url| url.parse::<http::Uri>().ok()?.host().map(str::to_owned));
+    let own_host =
+        config.external_url.as_ref().and_then(|url| url.parse::<http::Uri>().ok()?.host().map(str::to_owned));
     Ok(Access {
         open: config.tokens.is_empty() && (loopback || config.insecure),
         hosts: loopback.then(|| own_host.into_iter().collect()),
