@@ -85,9 +85,13 @@ pub(super) fn run(store: &Store, work: &Receiver<Work>) {
                 Err(_) => break,
             }
         }
-        if let Err(error) = committer.commit(&mut all) {
+        if store.broken().is_none()
+            && let Err(error) = committer.commit(&mut all)
+        {
             tracing::error!(%error, "cannot write to the store; it will be opened again");
             store.break_down(error.to_string());
+        }
+        if store.broken().is_some() {
             all.into_iter().for_each(|work| refuse(store, work));
             break;
         }

@@ -77,6 +77,11 @@ const TRACE_BYTES: usize = 64 << 20;
 
 /// Opens the engine in `config.path`, whatever state the directory is in. Blocks while it replays.
 pub fn open(config: &Config, now: Timestamp) -> Result<(Storage, Recovery), OpenError> {
+    let (_, storage, recovery) = start(config, now)?;
+    Ok((storage, recovery))
+}
+
+fn start(config: &Config, now: Timestamp) -> Result<(Arc<Embedded>, Storage, Recovery), OpenError> {
     let counters = Arc::new(Counters::default());
     let (store, pending, recovery) = recovery::open(config, &counters, now, false)?;
     let phase = Arc::new(RwLock::new(Phase::Open(Arc::clone(&store))));
@@ -96,9 +101,17 @@ pub fn open(config: &Config, now: Timestamp) -> Result<(Storage, Recovery), Open
         logs: Arc::new(LogsPart(Arc::clone(&engine))),
         traces,
         state: Arc::new(state::State(Arc::clone(&engine))),
-        engine,
+        engine: Arc::clone(&engine) as Arc<dyn Engine>,
     };
-    Ok((storage, recovery))
+    Ok((engine, storage, recovery))
+}
+
+/// Opens the engine and lets a test reach into it.
+#[cfg(test)]
+fn open_for_test(config: &Config, now: Timestamp) -> (Storage, std::sync::Weak<Store>) {
+    let (engine, storage, _) = start(config, now).unwrap();
+    let store = Arc::downgrade(&engine.store().unwrap());
+    (storage, store)
 }
 
 /// Whether there is a store to ask.

@@ -91,6 +91,11 @@ impl Store {
         Day(self.floor_of(kind).load(Relaxed))
     }
 
+    /// The first instant that is kept: what is older may still be in memory, but was dropped.
+    pub(super) fn kept_from(&self, kind: Kind) -> Timestamp {
+        Day(self.floor(kind).0.saturating_sub(1)).end()
+    }
+
     /// Nothing before this day is stored any more.
     pub(super) fn raise_floor(&self, kind: Kind, day: Day) {
         self.floor_of(kind).fetch_max(day.0, Relaxed);

@@ -203,6 +203,8 @@ fn line_passes(batch: &Batch, record: &Record, selection: &LogSelection) -> bool
 
 /// Records in the order asked for.
 pub(in crate::storage::embedded) fn select(store: &Store, selection: &LogSelection) -> Result<Vec<LogEntry>, Error> {
+    let kept = store.kept_from(Kind::Logs).to_nanos();
+    let selection = &LogSelection { range: selection.range.start.max(kept)..selection.range.end, ..selection.clone() };
     if selection.limit == 0 || selection.range.is_empty() {
         return Ok(Vec::new());
     }
@@ -248,6 +250,7 @@ pub(in crate::storage::embedded) fn count(
     step: Duration,
 ) -> Result<Vec<LogCounts>, Error> {
     let steps = selection.steps(step)?;
+    let kept = store.kept_from(Kind::Logs).to_nanos();
     let mut counts: HashMap<Labels, [Vec<(u64, u64)>; 7]> = HashMap::new();
     let mut budget = Budget::new(selection.max_bytes);
     let plain = selection.filters.is_empty() && selection.fields.is_empty();
@@ -271,7 +274,8 @@ pub(in crate::storage::embedded) fn count(
         }
         let Some((batch, lengths)) = part.columns(store, selection, plain, &mut budget)? else { continue };
         for (record, length) in batch.records.iter().zip(lengths) {
-            let inside = selection.range.contains(&Nanos(record.time)) && record.order < part.below;
+            let inside =
+                selection.range.contains(&Nanos(record.time)) && record.order < part.below && record.time >= kept.0;
             let passes = || match plain {
                 true => wants(selection, record.severity),
                 false => selection.passes(&entry(&part.labels, &batch, record)),

@@ -46,6 +46,8 @@ pub(in crate::storage::embedded) fn sealed(store: &Store, id: u64, from: Timesta
 
 /// Series with their samples, sorted by labels.
 pub(in crate::storage::embedded) fn select(store: &Store, selection: &Selection) -> Result<Vec<Series>, Error> {
+    let from = selection.from.max(store.kept_from(Kind::Metrics));
+    let selection = &Selection { from, ..selection.clone() };
     let mut found: HashMap<Labels, Vec<(Day, u64)>> = HashMap::new();
     for day in days(store, selection.from, selection.to) {
         let matched = store.metrics.indexes.with(store, day, |index| index.select(&selection.matchers));

@@ -1,5 +1,10 @@
 //! Tests of the whole engine.
 
+mod damage;
+mod kill;
+mod model;
+mod whole;
+
 use std::path::Path;
 
 use super::open;
