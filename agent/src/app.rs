@@ -219,7 +219,9 @@ fn placed(sources: sources::Config, buffer: &buffer::Config) -> sources::Config 
     if let Some(docker) = &mut sources.docker {
         docker.state.get_or_insert_with(|| buffer.path.clone());
     }
+    let socket = sources.docker.as_ref().and_then(|docker| docker.socket.clone());
     if let Some(logs) = &mut sources.logs {
+        logs.socket = socket;
         logs.checkpoint.get_or_insert_with(|| buffer.path.join("logs.checkpoint"));
     }
     sources

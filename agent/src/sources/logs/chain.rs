@@ -39,6 +39,8 @@ pub(crate) struct Log {
     pub(crate) oldest_age: u64,
     /// Whether it has been listed at all.
     pub(crate) listed: bool,
+    /// Whether its container is to be left alone.
+    pub(crate) left_alone: bool,
     /// Whether what is read goes to the disk buffer for now.
     pub(crate) spooling: bool,
     pub(crate) account: Account,
@@ -104,6 +106,7 @@ impl Log {
             running: None,
             oldest_age: 0,
             listed: false,
+            left_alone: false,
             spooling: false,
             account: Account::default(),
         }
@@ -176,6 +179,16 @@ impl Log {
         let moved: u64 = self.files.iter_mut().map(|file| file.advance(checkpoints)).sum();
         self.files.retain(|file| !file.is_finished());
         self.account.delivered += moved;
+    }
+
+    /// Its container is to be left alone: nothing of it is read, and it is only watched for its end.
+    pub(crate) fn leave_alone(&mut self) {
+        self.left_alone = true;
+        self.listed = true;
+        self.written_exists = self.place.path().exists();
+        self.files.clear();
+        self.joins.clear();
+        self.hold = None;
     }
 
     /// Whether nothing is left of it: no file to be written, none that is not delivered.

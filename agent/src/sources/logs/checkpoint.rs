@@ -1,6 +1,6 @@
 //! How far each generation has been answered for, on disk.
 //!
-//! One file, `logs.checkpoint`, only appended to:
+//! One file, `logs.checkpoint` (and `logs.cursors` for what the runtime's API gives), only appended to:
 //!
 //! ```text
 //! magic    "YGRLOGC1"
@@ -241,12 +241,14 @@ fn read_all(path: &Path) -> io::Result<Vec<u8>> {
 
 /// `logs.checkpoint.damaged-1`, or the next number that is free.
 fn free_name(path: &Path) -> PathBuf {
-    let name = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".damaged-{number}"));
-        PathBuf::from(name)
-    };
+    let name = |number: u32| with_suffix(path, &format!(".damaged-{number}"));
     (1..=u32::MAX).map(name).find(|name| !name.exists()).unwrap_or_else(|| name(0))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Writes a whole new file beside `path`, syncs it and puts it in its place.
@@ -255,7 +257,7 @@ fn rewrite(path: &Path, entries: &BTreeMap<Arc<str>, Entry>) -> io::Result<(File
     for (key, entry) in entries {
         encode(key, Some(entry), &mut bytes);
     }
-    let fresh = path.with_extension("checkpoint.new");
+    let fresh = with_suffix(path, ".new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&fresh)?;
     file.write_all(&bytes)?;
     file.sync_all()?;

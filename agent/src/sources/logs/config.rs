@@ -25,6 +25,9 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where positions are kept; `logs.checkpoint` beside the disk buffer when absent.
     pub checkpoint: Option<PathBuf>,
+    /// The runtime's socket, for logs that have no file; not in the file: it is that of `sources.docker`.
+    #[serde(skip)]
+    pub socket: Option<String>,
 }
 
 /// Plain files, by pattern.
@@ -65,6 +68,7 @@ impl Default for Config {
             files: Vec::new(),
             limits: LimitsConfig::default(),
             checkpoint: None,
+            socket: None,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Place {
     /// What all generations of this log begin with.
     pub(crate) fn key(&self) -> Arc<str> {
         match &self.owner {
-            Owner::Docker(id) => format!("{id}:").into(),
+            Owner::Docker(id) => docker_key(id),
             Owner::Pod(pod) => format!("{}/{}/{}:", pod.uid, pod.container, pod.run).into(),
             Owner::Plain(_) => format!("{}:", self.path().display()).into(),
         }
@@ -67,6 +67,11 @@ impl Place {
             Owner::Plain(_) => Format::Plain,
         }
     }
+}
+
+/// What the generations of a docker container's log begin with.
+pub(crate) fn docker_key(id: &ContainerId) -> Arc<str> {
+    format!("{id}:").into()
 }
 
 /// The log of a docker container in its directory.

@@ -39,6 +39,7 @@
 //! knows and the directory has not is a gap, reported and counted.
 
 mod accounting;
+mod api;
 mod batch;
 mod chain;
 mod checkpoint;
@@ -83,12 +84,13 @@ use tokio::{
 use yagura_daemon::clock;
 
 use self::{
+    api::Api,
     checkpoint::Checkpoints,
     report::Report,
     tail::{Fate, Now, Outgoing, SCAN, Tailer, Turn},
     watch::Watcher,
 };
-use super::Context;
+use super::{Context, docker};
 use crate::buffer::{Buffer, Outcome};
 
 /// How long what is written gathers before it is read: the fewer, larger batches cost less, and a live tail must
@@ -128,6 +130,16 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
     if let Some(damage) = damage {
         report.damaged(&damage);
     }
+    // Followers of the API write theirs from tasks of their own.
+    let cursors = config.checkpoint_path().with_extension("cursors");
+    let opened = tokio::task::spawn_blocking(move || Checkpoints::open(&cursors)).await.map_err(Error::Reader)?;
+    let (cursors, damage) = opened?;
+    if let Some(damage) = damage {
+        report.damaged(&damage);
+    }
+    let runtime = docker::Config { socket: config.socket.clone(), ..docker::Config::default() };
+    let limits = (config.limits.line.bytes(), config.limits.partial.0);
+    let api = Api::new(&context, runtime, limits, cursors);
     let watcher = match Watcher::new() {
         Ok(watcher) => Some(watcher),
         Err(error) => {
@@ -137,9 +149,8 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
     };
     let told = watcher.as_ref().and_then(|watcher| watcher.descriptor().ok()).and_then(readable);
     let tailer = Box::new(Tailer::new(config.settings(&context), checkpoints, watcher, random()));
-    Follower { tailer: Some(tailer), told, answers: FuturesUnordered::new(), report, start: Instant::now(), context }
-        .run()
-        .await
+    let (answers, start) = (FuturesUnordered::new(), Instant::now());
+    Follower { tailer: Some(tailer), told, answers, api, asked: None, report, start, context }.run().await
 }
 
 #[expect(
@@ -161,6 +172,9 @@ struct Follower {
     tailer: Option<Box<Tailer>>,
     told: Option<AsyncFd<OwnedFd>>,
     answers: FuturesUnordered<Answer>,
+    api: Api,
+    /// When it was last looked which logs only the runtime gives.
+    asked: Option<Instant>,
     report: Report,
     start: Instant,
     context: Context,
@@ -175,6 +189,7 @@ impl Follower {
             if stop.is_cancelled() {
                 break;
             }
+            self.ask_runtime();
             self.report_now().await;
             if turn.more {
                 self.take_answers();
@@ -256,15 +271,34 @@ impl Follower {
         tailer.waits_for_room()
     }
 
+    /// Follows through the API what no file gives.
+    fn ask_runtime(&mut self) {
+        if self.asked.is_some_and(|last| last.elapsed() < SCAN) {
+            return;
+        }
+        self.asked = Some(Instant::now());
+        let Some(tailer) = &self.tailer else { return };
+        let mut wanted = self.context.inventory.all();
+        wanted.retain(|container| {
+            let followed = tailer.follows(&container.id);
+            if followed {
+                self.api.forget(&container.id);
+            }
+            !followed && tail::needs_api(container)
+        });
+        self.api.follow(&wanted);
+    }
+
     async fn report_now(&mut self) {
         if let Some(tailer) = &self.tailer {
-            self.report.tell(tailer, self.start.elapsed());
+            self.report.tell(tailer, self.api.len(), self.start.elapsed());
         }
         self.report.publish().await;
     }
 
     /// Keeps what would be gone after a restart, takes the answers that come soon, and writes the checkpoint.
     async fn finish(mut self) -> Result<(), Error> {
+        self.api.close();
         let deadline = Instant::now() + LAST_ANSWERS;
         while Instant::now() < deadline {
             if let Some(tailer) = &mut self.tailer {

@@ -101,9 +101,10 @@ impl Report {
     }
 
     /// Renews the status and the series when their time has come.
-    pub(crate) fn tell(&mut self, tailer: &Tailer, now: Duration) {
+    pub(crate) fn tell(&mut self, tailer: &Tailer, asked: usize, now: Duration) {
         if self.last_status.is_none_or(|last| now.saturating_sub(last) >= STATUS) {
             self.last_status = Some(now);
+            self.context.status.set("through_api", asked);
             self.tell_status(tailer);
         }
         if self.last_series.is_none_or(|last| now.saturating_sub(last) >= SERIES_EVERY) {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     buffer::Batch,
-    inventory::{Container, Inventory, State},
+    inventory::{Container, ContainerId, Inventory, LogPlace, State},
     sources::Node,
 };
 
@@ -272,9 +272,14 @@ impl Tailer {
         }
     }
 
+    /// Whether a container's log is read from its files.
+    pub(crate) fn follows(&self, id: &ContainerId) -> bool {
+        self.logs.contains_key(&*discover::docker_key(id))
+    }
+
     /// Finds logs that are not followed yet, and watches their directories.
     fn discover(&mut self, now: Now, inventory: &Inventory) {
-        let mut places = Vec::new();
+        let mut places = self.known_places(inventory);
         self.unreadable.clear();
         for root in self.settings.docker.clone() {
             self.watch(&root);
@@ -304,7 +309,26 @@ impl Tailer {
         }
     }
 
-    fn watch(&mut self, directory: &std::path::Path) {
+    /// Logs of containers that are kept elsewhere than in docker's usual directory.
+    fn known_places(&mut self, inventory: &Inventory) -> Vec<Place> {
+        let mut places = Vec::new();
+        for container in inventory.all() {
+            let LogPlace::JsonFile(path) = &container.log else { continue };
+            let directory = Path::new(&**path).parent();
+            let Some(place) = directory.and_then(discover::docker_place) else { continue };
+            let root = place.directory.parent();
+            if place.path() == Path::new(&**path)
+                && root.is_none_or(|root| !self.settings.docker.iter().any(|known| known == root))
+            {
+                // New containers will be kept there too.
+                self.settings.docker.extend(root.map(Path::to_owned));
+                places.push(place);
+            }
+        }
+        places
+    }
+
+    fn watch(&mut self, directory: &Path) {
         if let Some(watcher) = &mut self.watcher {
             watcher.add(directory);
         }
@@ -337,12 +361,17 @@ impl Tailer {
         for (key, log) in &mut self.logs {
             let told = changes.directories.contains(&log.place.directory);
             if scan || told || !log.listed {
-                log.running = container(&log.place.owner, inventory).map(|container| runs(container.state));
+                let found = container(&log.place.owner, inventory);
+                log.running = found.as_ref().map(|container| runs(container.state));
+                if found.is_some_and(|container| container.skip.logs) {
+                    log.leave_alone();
+                    continue;
+                }
                 if let Err(error) = log.refresh(&mut self.checkpoints, self.salt, now.steady, &mut gaps) {
                     self.unreadable.insert(log.place.path(), error.to_string());
                 }
             }
-            if log.resource.is_none() {
+            if log.resource.is_none() && !log.left_alone {
                 let found = container(&log.place.owner, inventory);
                 let waited = now.steady.saturating_sub(log.since) >= TAGS;
                 if found.is_some() || waited || matches!(log.place.owner, Owner::Plain(_)) {
@@ -488,6 +517,18 @@ fn container(owner: &Owner, inventory: &Inventory) -> Option<Arc<Container>> {
             container.name == pod.container && container.pod.as_ref().is_some_and(|known| known.uid == pod.uid)
         }),
         Owner::Plain(_) => None,
+    }
+}
+
+/// Whether a container's log must be asked of its runtime: it has no file, or not one that we may read.
+pub(crate) fn needs_api(container: &Container) -> bool {
+    if container.skip.logs || container.state == State::Created {
+        return false;
+    }
+    match &container.log {
+        LogPlace::Api => true,
+        LogPlace::JsonFile(path) => std::fs::File::open(&**path).is_err(),
+        LogPlace::Unreadable(_) => false,
     }
 }
 

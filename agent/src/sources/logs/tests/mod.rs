@@ -3,7 +3,7 @@
 mod cases;
 mod recorded;
 mod simulation;
-mod store;
+pub(super) mod store;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 

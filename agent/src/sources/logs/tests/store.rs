@@ -7,31 +7,31 @@ use yagura_model::delivery;
 
 /// One kept record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) range: Range<u64>,
-    pub(super) body: String,
-    pub(super) time: i64,
-    pub(super) severity: u8,
-    pub(super) cut: Option<String>,
-    pub(super) resource: BTreeMap<String, String>,
+pub(in crate::sources::logs) struct Kept {
+    pub(in crate::sources::logs) range: Range<u64>,
+    pub(in crate::sources::logs) body: String,
+    pub(in crate::sources::logs) time: i64,
+    pub(in crate::sources::logs) severity: u8,
+    pub(in crate::sources::logs) cut: Option<String>,
+    pub(in crate::sources::logs) resource: BTreeMap<String, String>,
 }
 
 /// What is kept of one stream of one generation.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub(in crate::sources::logs) struct Stream {
     /// Sorted, disjoint, not touching.
-    pub(super) covered: Vec<Range<u64>>,
-    pub(super) records: Vec<Kept>,
+    pub(in crate::sources::logs) covered: Vec<Range<u64>>,
+    pub(in crate::sources::logs) records: Vec<Kept>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Store {
-    pub(super) streams: BTreeMap<(String, String), Stream>,
+pub(in crate::sources::logs) struct Store {
+    pub(in crate::sources::logs) streams: BTreeMap<(String, String), Stream>,
 }
 
 impl Store {
     /// Takes a whole request, or skips what it has.
-    pub(super) fn take(&mut self, body: &[u8]) {
+    pub(in crate::sources::logs) fn take(&mut self, body: &[u8]) {
         for resource in Request::new(body).resources() {
             let resource = resource.unwrap();
             let attributes: BTreeMap<String, String> = resource
@@ -76,7 +76,10 @@ impl Store {
     }
 
     /// The records of one stream name, by generation and offset.
-    pub(super) fn records<'a>(&'a self, stream: &'a str) -> impl Iterator<Item = (&'a str, Vec<&'a Kept>)> + 'a {
+    pub(in crate::sources::logs) fn records<'a>(
+        &'a self,
+        stream: &'a str,
+    ) -> impl Iterator<Item = (&'a str, Vec<&'a Kept>)> + 'a {
         self.streams.iter().filter(move |((_, name), _)| name == stream).map(|((generation, _), stream)| {
             let mut records: Vec<&Kept> = stream.records.iter().collect();
             records.sort_by_key(|record| record.range.start);
@@ -85,7 +88,7 @@ impl Store {
     }
 
     /// All bodies of one stream name.
-    pub(super) fn bodies<'a>(&'a self, stream: &'a str) -> Vec<&'a str> {
+    pub(in crate::sources::logs) fn bodies<'a>(&'a self, stream: &'a str) -> Vec<&'a str> {
         self.records(stream).flat_map(|(_, records)| records).map(|record| record.body.as_str()).collect()
     }
 }
