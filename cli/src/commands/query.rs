@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::print_json;
@@ -17,7 +18,8 @@ pub(crate) async fn run(args: Query) -> anyhow::Result<()> {
     if let Some(at) = &args.at {
         parameters.push(("time", at));
     }
-    let answer = client.get("/prom/api/v1/query", &parameters).await?;
+    let answer = client.get("/prom/api/v1/query", &parameters).await;
+    let answer = answer.with_context(|| format!("cannot evaluate `{}`", args.promql))?;
     let data = answer.get("data").cloned().unwrap_or_default();
     for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {
         writeln!(std::io::stderr(), "yagura: {}", warning.as_str().unwrap_or_default())?;

@@ -338,11 +338,14 @@ fn streams(rows: Vec<Row>, categorize: bool) -> Value {
         json!({"stream": labels, "values": values})
     };
     let result: Vec<Value> = order.into_iter().map(stream).collect();
-    // The flag stands before the result: Grafana's reader needs it first, and serde_json sorts keys.
-    let mut data = json!({"resultType": "streams", "result": result, "stats": {}});
-    if categorize && let Some(data) = data.as_object_mut() {
+    let mut data = Map::new();
+    data.insert("resultType".to_owned(), "streams".into());
+    // The flag stands before the result: Grafana's reader has to know it by then.
+    if categorize {
         data.insert("encodingFlags".to_owned(), json!(["categorize-labels"]));
     }
+    data.insert("result".to_owned(), result.into());
+    data.insert("stats".to_owned(), json!({}));
     json!({"status": "success", "data": data})
 }
 
