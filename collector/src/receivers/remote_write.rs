@@ -205,3 +205,42 @@ fn read_sample(sample: &[u8]) -> Result<(Timestamp, f64), DecodeError> {
 fn utf8(bytes: &[u8]) -> Result<&str, DecodeError> {
     std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yagura_codec::{metrics, pb};
+    use yagura_model::metric::stale_nan;
+
+    #[test]
+    fn the_mark_of_an_end_becomes_a_point_without_a_value() {
+        let mut series = Vec::new();
+        for value in [f64::NAN, stale_nan()] {
+            let mut sample = Vec::new();
+            pb::put_fixed64(&mut sample, 1, value.to_bits());
+            pb::put_uint(&mut sample, 2, 5);
+            pb::put_message(&mut series, 2, &sample);
+        }
+        let mut request = Vec::new();
+        pb::put_message(&mut request, 1, &series);
+        let otlp = convert(&request, &HashMap::new()).unwrap().unwrap();
+        let resource = metrics::Request::new(&otlp).resources().next().unwrap().unwrap();
+        let metric = resource.scopes().next().unwrap().unwrap().metrics().next().unwrap().unwrap();
+        let metrics::Data::Gauge(points) = metric.data else { panic!("{metric:?}") };
+        let ended: Vec<bool> = points.iter().map(|point| point.unwrap().is_stale()).collect();
+        assert_eq!(ended, [false, true]);
+    }
+
+    #[test]
+    fn a_request_of_descriptions_alone_has_nothing_to_store() {
+        let mut known = HashMap::new();
+        let mut description = Vec::new();
+        pb::put_uint(&mut description, 1, 1);
+        pb::put_bytes(&mut description, 2, b"requests_total");
+        let mut request = Vec::new();
+        pb::put_message(&mut request, 3, &description);
+        remember(&request, &mut known).unwrap();
+        assert!(known["requests_total"].counter);
+        assert_eq!(convert(&request, &known), Ok(None));
+    }
+}

@@ -428,6 +428,25 @@ async fn a_store_that_failed_does_not_make_the_sender_drop_its_data() {
     assert!(status.is_retryable() && status.retry_after.is_some(), "{status:?}");
 }
 
+#[test]
+fn a_refusal_says_in_every_protocol_whether_to_try_again() {
+    let slow = Duration::from_secs(30);
+    for (refusal, over_grpc, over_http) in [
+        (Refusal::Busy, true, true),
+        (Refusal::Unavailable { reason: "full".into(), retry_after: slow }, true, true),
+        (Refusal::Slow(slow), true, false),
+        (Refusal::TooLarge { limit: 1, when: "" }, false, false),
+        (Refusal::Malformed("cut".into()), false, false),
+        (Refusal::Encoding("br".into()), false, false),
+        (Refusal::Unauthenticated, false, false),
+    ] {
+        assert_eq!(refusal.status().is_retryable(), over_grpc, "{refusal}");
+        // The codes that OTLP over HTTP retries.
+        let retried = [429, 502, 503, 504].contains(&otlp_http::http_status(&refusal).as_u16());
+        assert_eq!(retried, over_http, "{refusal}");
+    }
+}
+
 /// A remote-write request: one series with its samples, and what is known of its metric.
 fn write_request(name: &str, samples: &[(i64, f64)]) -> Vec<u8> {
     use yagura_codec::pb;
