@@ -10,7 +10,11 @@
 pub mod otlp;
 pub mod text;
 
-use std::{collections::HashMap, hash::Hasher};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hasher,
+    sync::Arc,
+};
 
 use xxhash_rust::xxh3::Xxh3;
 use yagura_model::{Metric, Tags, Timestamp};
@@ -56,6 +60,10 @@ pub struct Scope {
     pub start: Timestamp,
 }
 
+/// Labels of one series. Series with the same ones hold the same: `cpu="total"` is on every container, and comparing
+/// one text over and over is cheaper than comparing a copy for each.
+pub type OwnLabels = Arc<[(Box<str>, Box<str>)]>;
+
 /// One series and its last value.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -64,7 +72,7 @@ pub struct Entry {
     /// Which labels it shares with others.
     pub scope: ScopeId,
     /// Its own labels.
-    pub labels: Box<[(Box<str>, Box<str>)]>,
+    pub labels: OwnLabels,
     /// The value of the last scrape.
     pub value: Value,
     /// The scrape that said it.
@@ -84,6 +92,8 @@ pub struct Table {
     scopes: HashMap<ScopeId, Scope>,
     next_scope: u32,
     entries: Vec<Entry>,
+    /// Every set of labels that an entry has.
+    label_sets: HashSet<OwnLabels>,
     /// Where the next sample is looked for first: a source says its series in the same order every time.
     guess: usize,
     /// How many entries this scrape has mentioned.
@@ -108,6 +118,7 @@ impl Table {
             scopes: HashMap::new(),
             next_scope: 0,
             entries: Vec::new(),
+            label_sets: HashSet::new(),
             guess: 0,
             mentioned: 0,
             index: HashMap::default(),
@@ -176,8 +187,17 @@ impl Table {
         self.index.insert(hash, self.entries.len());
         self.guess = self.entries.len() + 1;
         self.mentioned += 1;
-        let labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let labels = self.intern(labels);
         self.entries.push(Entry { metric, scope, labels, value, seen: self.scrape });
+    }
+
+    fn intern(&mut self, labels: &[(&str, &str)]) -> OwnLabels {
+        let labels: OwnLabels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        if let Some(held) = self.label_sets.get(&labels) {
+            return Arc::clone(held);
+        }
+        self.label_sets.insert(Arc::clone(&labels));
+        labels
     }
 
     /// Sets the value of the entry at `place`, if that is the series meant.
@@ -211,6 +231,7 @@ impl Table {
             return;
         }
         self.ended = self.entries.extract_if(.., |entry| gone(entry)).collect();
+        self.label_sets.retain(|labels| Arc::strong_count(labels) > 1);
         self.index.clear();
         for (place, entry) in self.entries.iter().enumerate() {
             let mut hash = hash_owned(entry);
@@ -352,5 +373,33 @@ mod tests {
         assert_eq!(ended, [("id", "1")], "the marker still needs the labels");
         scrape(&mut table, 3, &[(other, &CPU, "0", 3.0)]);
         assert_eq!((table.ended().len(), table.scopes.len()), (0, 1));
+    }
+
+    #[test]
+    fn series_share_labels_and_forget_them_when_all_have_ended() {
+        let mut table = Table::new("cadvisor", "n1");
+        let [one, other] = ["1", "2"].map(|id| table.add_scope(&[("id", id)], &Tags::default(), Timestamp(0)));
+        scrape(&mut table, 1, &[(one, &CPU, "0", 1.0), (other, &CPU, "0", 1.0), (other, &CPU, "1", 1.0)]);
+        assert!(Arc::ptr_eq(&table.entries()[0].labels, &table.entries()[1].labels));
+        scrape(&mut table, 2, &[(one, &CPU, "0", 1.0)]);
+        scrape(&mut table, 3, &[(other, &CPU, "0", 1.0)]);
+        assert_eq!(table.label_sets.len(), 1);
+    }
+
+    #[test]
+    fn the_order_of_samples_does_not_matter() {
+        let mut table = Table::new("cadvisor", "n1");
+        let host = table.add_scope(&[], &Tags::default(), Timestamp(0));
+        scrape(&mut table, 1, &[(host, &CPU, "0", 1.0), (host, &CPU, "1", 2.0), (host, &UP, "0", 3.0)]);
+        scrape(
+            &mut table,
+            2,
+            &[(host, &UP, "0", 6.0), (host, &CPU, "1", 5.0), (host, &CPU, "1", 5.5), (host, &CPU, "0", 4.0)],
+        );
+        let values: Vec<_> = table.entries().iter().map(|entry| entry.value).collect();
+        assert_eq!(values, [Value::Float(4.0), Value::Float(5.5), Value::Float(6.0)]);
+        assert!(table.ended().is_empty());
+        scrape(&mut table, 3, &[(host, &CPU, "0", 4.0), (host, &CPU, "0", 4.0), (host, &CPU, "0", 4.0)]);
+        assert_eq!((table.entries().len(), table.ended().len()), (1, 2), "saying one thrice mentions one");
     }
 }

@@ -87,7 +87,7 @@ impl Writer {
         for (name, text) in table.shared_labels(entry) {
             self.own.put_str(name, text);
         }
-        for (name, text) in &entry.labels {
+        for (name, text) in entry.labels.iter() {
             self.own.put_str(name, text);
         }
         self.encoder.number(&NewNumber {

@@ -46,7 +46,7 @@ const SLOW: usize = 2;
 
 /// Waits between attempts to reach the daemon.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The listener.
 #[derive(Debug)]
