@@ -1,5 +1,5 @@
 //! The reference config that people copy says what the code does, and the README describes every key of it.
-#![expect(clippy::unwrap_used, clippy::string_slice, reason = "helpers of tests")]
+#![expect(clippy::string_slice, reason = "helpers of tests")]
 
 use std::collections::HashMap;
 

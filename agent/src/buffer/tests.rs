@@ -180,6 +180,10 @@ async fn delivery_stalls_when_log_batches_get_nowhere() {
     let ticket = buffer.next().await;
     buffer.give_back(ticket);
     assert!(buffer.stalled(), "the other does not");
+    let ticket = buffer.next().await;
+    buffer.settle(ticket, Outcome::Delivered);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(!buffer.stalled(), "nothing waits any more");
 }
 
 #[tokio::test]
