@@ -49,8 +49,7 @@ impl Access {
         // Every token is compared, so that the time does not tell which one was close.
         let mut allowed = false;
         for (token, scopes) in &self.tokens {
-            let by_cookie =
-                cookie.is_some_and(|value| bool::from(value.as_bytes().ct_eq(token.expose().as_bytes())));
+            let by_cookie = cookie.is_some_and(|value| bool::from(value.as_bytes().ct_eq(token.expose().as_bytes())));
             let matches = has_bearer(headers, token) || by_cookie;
             allowed |= matches && (scopes.contains(&needed) || scopes.contains(&Scope::Admin));
         }

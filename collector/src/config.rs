@@ -14,7 +14,9 @@ use serde::{Deserialize, Deserializer, de};
 use yagura_daemon::{
     auth::{self, Guard},
     config::{ConfigError, DurationText, Faults, Validate},
-    logging, secret::Secret, tls,
+    logging,
+    secret::Secret,
+    tls,
 };
 
 use crate::{
@@ -271,7 +273,8 @@ impl Config {
             (Some(Notify::Slack { webhook_file }), _) => Ok(Routes::slack(SecretText::File(webhook_file.clone()))),
             (None, Some(url)) if !url.is_empty() => {
                 // The variable's value is a secret and must not be shown in the error.
-                let good = url.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.authority().is_some());
+                let good =
+                    url.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.authority().is_some());
                 if !good {
                     return Err(files::fault(SLACK_VARIABLE, "expected the URL of a Slack incoming webhook"));
                 }
@@ -305,16 +308,33 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_config_is_good() {
+        let config = read(include_str!("../../deploy/config/collector.yaml")).unwrap();
+        assert_eq!(config.tokens.len(), 2);
+        let checks = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/config/checks.yaml");
+        assert_eq!(probes::file::load(&[PathBuf::from(checks)]).unwrap().len(), 3);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         refused(
             "listen: 0.0.0.0:7400\n",
-            "collector.yaml:1:9: listen: expected a loopback address: 0.0.0.0:7400 can be reached from other \
+            "collector.yaml:1:1: listen: expected a loopback address: 0.0.0.0:7400 can be reached from other \
              machines, which needs a token file and TLS (or `insecure: true`)",
         );
-        refused("external_url: yagura\n", "collector.yaml:1:15: external_url: expected a URL such as https://yagura.example.com");
-        refused("tokens: [{token_file: /t, scopes: []}]\n", "collector.yaml:1:35: tokens[0].scopes: expected at least one of ingest, read, admin");
-        refused("evaluation_interval: 0s\n", "collector.yaml:1:22: evaluation_interval: expected more than 0s");
-        refused("external_labels: {a-b: c}\n", "collector.yaml:1:24: external_labels.a-b: expected letters, digits and `_`");
+        refused(
+            "external_url: yagura\n",
+            "collector.yaml:1:1: external_url: expected a URL such as https://yagura.example.com",
+        );
+        refused(
+            "tokens: [{token_file: /t, scopes: []}]\n",
+            "collector.yaml:1:27: tokens[0].scopes: expected at least one of ingest, read, admin",
+        );
+        refused("evaluation_interval: 0s\n", "collector.yaml:1:1: evaluation_interval: expected more than 0s");
+        refused(
+            "external_labels: {a-b: c}\n",
+            "collector.yaml:1:19: external_labels.a-b: expected letters, digits and `_`",
+        );
         let error = read("notify: {slack_webhook: x}\n").unwrap_err();
         assert!(error.starts_with("collector.yaml:1:10: notify.slack_webhook: unknown key"), "{error}");
     }

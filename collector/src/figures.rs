@@ -30,7 +30,11 @@ impl Collector for Store {
         gauge("store_active_streams", "Log streams with records not yet in a block", figures.active_streams)?;
         gauge("store_head_bytes", "Bytes of samples and records held in memory", figures.head_bytes)?;
         gauge("store_disk_bytes", "Bytes of the data directory", figures.disk_bytes)?;
-        gauge("store_inbox_bytes", "Bytes not yet sealed into blocks, replayed at the next start", figures.inbox_bytes)?;
+        gauge(
+            "store_inbox_bytes",
+            "Bytes not yet sealed into blocks, replayed at the next start",
+            figures.inbox_bytes,
+        )?;
         let mut counter = |name: &str, help: &str, value: u64| {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
@@ -41,7 +45,7 @@ impl Collector for Store {
         counter("store_duplicates", "Items that were there already", figures.duplicates)?;
         counter("store_commits", "Group commits", figures.commits)?;
         counter("store_sealed", "Blocks and chunks written", figures.sealed)?;
-        counter("store_dropped_days", "Whole days dropped by retention", figures.dropped_days)?;
+        counter("store_retention_drops", "Whole days dropped by retention", figures.dropped_days)?;
         counter("store_damaged", "Blocks, chunks or files that could not be read", figures.damaged)?;
         let seconds = ConstCounter::new(figures.commit_time.as_secs_f64());
         let help = "Time spent in group commits";

@@ -79,11 +79,33 @@ impl<'a> Checked<'a> {
     }
 
     /// The value, unless something was wrong.
-    pub(crate) fn finish<T>(self, value: T) -> Result<T, ConfigError> {
+    pub(crate) fn finish<T>(mut self, value: T) -> Result<T, ConfigError> {
+        self.faults.sort_by_key(|fault| fault.place);
         if self.faults.is_empty() {
             return Ok(value);
         }
         Err(ConfigError { file: self.file.to_owned(), faults: self.faults })
+    }
+}
+
+/// Reads every file below `good` and `bad` of a folder of this crate. A bad one begins with lines `#! …` that say what
+/// a person is shown.
+#[cfg(test)]
+pub(crate) fn check_fixtures(folder: &str, read: impl Fn(&str, &str) -> Result<(), ConfigError>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    for kind in ["good", "bad"] {
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder.join(kind)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(!files.is_empty(), "{kind}");
+        for path in files {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let expected: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("#! ")).collect();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let shown = read(name, &text).map_or_else(|error| error.to_string(), |()| String::new());
+            assert_eq!(shown, expected.join("\n"), "{}", path.display());
+            assert_eq!(kind == "bad", !shown.is_empty(), "{}", path.display());
+        }
     }
 }
 

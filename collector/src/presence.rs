@@ -40,6 +40,8 @@ const AGENT_SCOPE: &str = "yagura-agent";
 pub const INTERVAL: Duration = Duration::from_secs(10);
 /// An agent that sends nothing for this long, and for three of its intervals, is silent.
 const SILENCE: Duration = Duration::from_secs(30);
+/// No agent's interval is longer.
+const MAX_INTERVAL: Duration = Duration::from_secs(300);
 /// How long agents may take to come back after the collector started; longer than their longest backoff.
 pub(crate) const GRACE: Duration = Duration::from_secs(90);
 /// Samples older than this are a backlog, not the present.
@@ -161,17 +163,30 @@ impl Presence {
         silent.into_iter().collect()
     }
 
+    /// As if a batch had come, for tests of what follows from it.
+    #[cfg(test)]
+    pub(crate) fn hear(&self, job: &str, instance: &str, newest: Timestamp, now: Timestamp) {
+        self.observe(vec![(Target { job: job.to_owned(), instance: instance.to_owned() }, newest)], now);
+    }
+
+    /// As if it were time to look who is there, for tests of what follows from it.
+    #[cfg(test)]
+    pub(crate) fn look(&self, now: Timestamp) {
+        let _samples_and_writes = self.tick(now);
+    }
+
     /// Notices a batch that was stored.
     fn observe(&self, batches: Vec<(Target, Timestamp)>, now: Timestamp) {
         if batches.is_empty() {
             return;
         }
         let mut targets = self.lock();
+        let started = targets.started;
         for (target, newest) in batches {
             let room = targets.seen.len() < MAX_TARGETS;
             match targets.seen.get_mut(&target) {
                 Some(seen) => {
-                    if seen.observe(newest, now) {
+                    if seen.observe(newest, now, started) {
                         targets.changed.push(target);
                     }
                 }
@@ -239,9 +254,11 @@ impl Presence {
 
 impl Seen {
     /// Takes in a batch; whether something changed that must be written down.
-    fn observe(&mut self, newest: Timestamp, now: Timestamp) -> bool {
-        let step = newest.0.saturating_sub(self.newest.0);
-        if step > 0 && step < 3_600_000 {
+    fn observe(&mut self, newest: Timestamp, now: Timestamp, started: Timestamp) -> bool {
+        let step = newest.since(self.newest).min(MAX_INTERVAL);
+        // The step over a silence, or over our own absence, says nothing of the interval.
+        if self.silent_since.is_none() && self.last >= started && !step.is_zero() {
+            let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
             // The larger of the last two steps, falling slowly: one short step must not make the next look silent.
             self.interval = step.max(self.interval / 2);
         }
@@ -491,6 +508,17 @@ mod tests {
         setup.batch(60, 60).await;
         assert_eq!(setup.up(60 + 180), [1.0]);
         assert_eq!(setup.up(60 + 181), [0.0]);
+    }
+
+    #[tokio::test]
+    async fn a_silence_is_not_taken_for_a_long_interval() {
+        let setup = setup();
+        setup.batch(0, 0).await;
+        setup.batch(10, 10).await;
+        assert_eq!(setup.up(100), [0.0]);
+        setup.batch(3000, 3000).await;
+        assert_eq!(setup.up(3000), [1.0]);
+        assert_eq!(setup.up(3031), [0.0]);
     }
 
     #[tokio::test]

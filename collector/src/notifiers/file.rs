@@ -477,7 +477,7 @@ impl Reader<'_> {
 
     fn receiver(&mut self, index: usize, raw: RawReceiver) -> Receiver {
         let key = format!("receivers[{index}]");
-        if self.receivers.iter().filter(|name| **name == raw.name).count() > 1 {
+        if self.receivers.iter().take(index).any(|name| *name == raw.name) {
             self.checked.fault(&format!("{key}.name"), format!("receiver `{}` is given twice", raw.name));
         }
         let mut integrations = Vec::new();
@@ -537,8 +537,9 @@ impl Reader<'_> {
     }
 
     fn webhook(&mut self, raw: RawWebhook, key: &str) -> Option<Webhook> {
+        let given = raw.url.is_some() || raw.url_file.is_some();
         let url = self.secret(raw.url, raw.url_file, &format!("{key}.url"), true);
-        if url.is_none() {
+        if !given {
             self.checked.fault(key, "expected `url` or `url_file`");
         }
         let http = raw.http_config;
@@ -575,13 +576,7 @@ impl Reader<'_> {
     }
 
     /// A secret given inline or by file. One in a file is read when it is used, so that it can be replaced.
-    fn secret(
-        &mut self,
-        inline: Option<String>,
-        file: Option<PathBuf>,
-        key: &str,
-        is_url: bool,
-    ) -> Option<SecretText> {
+    fn secret(&mut self, inline: Option<String>, file: Option<PathBuf>, key: &str, is_url: bool) -> Option<SecretText> {
         match (inline, file) {
             (Some(_), Some(_)) => {
                 let name = key.rsplit('.').next().unwrap_or(key);
@@ -589,9 +584,9 @@ impl Reader<'_> {
                 None
             }
             (Some(text), None) => {
-                let http = text.parse::<http::Uri>().is_ok_and(|uri| {
-                    matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
-                });
+                let http = text
+                    .parse::<http::Uri>()
+                    .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());
                 if is_url && !http {
                     self.checked.fault(key, "expected a URL that begins with https://");
                 }
@@ -610,5 +605,22 @@ impl SecretText {
             Self::Inline(secret) => Ok(secret.clone()),
             Self::File(path) => yagura_daemon::secret::read(path),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_files_are_read_and_bad_ones_refused_with_their_faults() {
+        files::check_fixtures("src/notifiers/fixtures", |file, text| parse(file, text).map(drop));
+    }
+
+    #[test]
+    fn the_reference_config_is_good() {
+        let text = include_str!("../../../deploy/config/notify.yaml");
+        let config = parse("notify.yaml", text).unwrap();
+        assert!(config.receivers.len() > 1);
     }
 }

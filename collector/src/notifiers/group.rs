@@ -161,12 +161,8 @@ impl Groups {
 
     /// The groups that are due, each with what must be told.
     pub(super) fn tick(&mut self, silences: &Silences, now: Timestamp) -> Vec<Flush> {
-        let due: Vec<String> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| group.next_flush <= now)
-            .map(|(key, _)| key.clone())
-            .collect();
+        let due: Vec<String> =
+            self.groups.iter().filter(|(_, group)| group.next_flush <= now).map(|(key, _)| key.clone()).collect();
         let mut flushes = Vec::with_capacity(due.len());
         for key in due {
             let Some(route) = self.groups.get(&key).and_then(|group| self.config.routes.get(group.route)) else {
@@ -226,13 +222,16 @@ impl Groups {
             }
             let mut alerts = told.clone();
             alerts.retain(|alert| sends_resolved || alert.ends_at.is_none());
-            flush.notifications.push((index, Notification {
-                group_key: key.to_owned(),
-                receiver: route.receiver.clone(),
-                group_labels: group.labels.clone(),
-                alerts,
-                created_at: now,
-            }));
+            flush.notifications.push((
+                index,
+                Notification {
+                    group_key: key.to_owned(),
+                    receiver: route.receiver.clone(),
+                    group_labels: group.labels.clone(),
+                    alerts,
+                    created_at: now,
+                },
+            ));
         }
         flush
     }
@@ -277,9 +276,8 @@ impl Groups {
             None
         } else {
             let firing = self.alerts.iter().filter(|(_, held)| !held.ended(now));
-            let firing: Vec<Source> = firing
-                .map(|(print, held)| Source { fingerprint: *print, labels: held.alert.labels.clone() })
-                .collect();
+            let firing: Vec<Source> =
+                firing.map(|(print, held)| Source { fingerprint: *print, labels: held.alert.labels.clone() }).collect();
             inhibit::inhibited_by(&self.config.inhibit, &firing, labels)
         };
         Muted { silenced_by, inhibited_by }

@@ -19,7 +19,8 @@ pub(super) fn inhibited_by(rules: &[InhibitRule], firing: &[Source], target: &La
         firing.iter().find_map(|source| {
             let same = |name: &String| source.labels.get(name) == target.get(name);
             let both = target_is_source && all_match(&rule.target, &source.labels);
-            (all_match(&rule.source, &source.labels) && !both && rule.equal.iter().all(same)).then_some(source.fingerprint)
+            (all_match(&rule.source, &source.labels) && !both && rule.equal.iter().all(same))
+                .then_some(source.fingerprint)
         })
     })
 }

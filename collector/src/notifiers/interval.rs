@@ -48,7 +48,17 @@ pub struct Checked {
 
 const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 
@@ -69,9 +79,8 @@ impl Interval {
         let zone = match self.location.as_deref() {
             None | Some("UTC") => TimeZone::UTC,
             Some("Local") => TimeZone::system(),
-            Some(name) => {
-                TimeZone::get(name).map_err(|_| ("location", format!("`{name}` is not a time zone such as Asia/Tokyo")))?
-            }
+            Some(name) => TimeZone::get(name)
+                .map_err(|_| ("location", format!("`{name}` is not a time zone such as Asia/Tokyo")))?,
         };
         Ok(Checked {
             minutes,

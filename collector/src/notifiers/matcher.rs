@@ -106,7 +106,8 @@ pub fn parse(text: &str) -> Result<Vec<Matcher>, BadMatcher> {
     let mut rest = inner.trim();
     while !rest.is_empty() {
         let (name, after) = take_name(rest).ok_or_else(|| bad("expected a label's name"))?;
-        let (is_equal, is_regex, after) = operator(after.trim_start()).ok_or_else(|| bad("expected =, !=, =~ or !~"))?;
+        let (is_equal, is_regex, after) =
+            operator(after.trim_start()).ok_or_else(|| bad("expected =, !=, =~ or !~"))?;
         let (value, after) = take_value(after.trim_start()).ok_or_else(|| bad("the quoted value does not end"))?;
         let matcher = Matcher::new(&name, &value, is_regex, is_equal)
             .map_err(|error| BadMatcher { text: text.to_owned(), reason: error.reason })?;

@@ -107,11 +107,14 @@ impl Notification {
             ("CommonLabels", named(self.common_labels().iter())),
             ("CommonAnnotations", named(pairs(&self.common_annotations()))),
             ("ExternalURL", external_url.into()),
-            ("Alerts", Value::map([
-                ("Firing", list(self.firing().collect())),
-                ("Resolved", list(self.resolved().collect())),
-                ("All", list(self.alerts.iter().collect())),
-            ])),
+            (
+                "Alerts",
+                Value::map([
+                    ("Firing", list(self.firing().collect())),
+                    ("Resolved", list(self.resolved().collect())),
+                    ("All", list(self.alerts.iter().collect())),
+                ]),
+            ),
             ("TruncatedAlerts", Value::Int(0)),
         ]);
         Scope { dot: Some(dot), external_url: external_url.to_owned(), ..Scope::default() }

@@ -132,9 +132,7 @@ impl Notifier {
                 None => waiting.push((key, bytes)),
             }
         }
-        let known = |item: &queue::Item| {
-            integration(&config, &item.notification.receiver, item.integration).is_some()
-        };
+        let known = |item: &queue::Item| integration(&config, &item.notification.receiver, item.integration).is_some();
         let (queue, dropped) = Queue::restore(waiting, known);
         if !dropped.is_empty() {
             tracing::warn!(messages = dropped.len(), "messages waited for receivers that are gone, or were damaged");
@@ -229,7 +227,9 @@ impl Notifier {
                 Ok(client) => {
                     tasks.spawn(worker::run(self.clone(), channel, client, stop.clone()));
                 }
-                Err(error) => tracing::error!(receiver = channel.receiver(), %error, "TLS cannot be set up: nobody is told"),
+                Err(error) => {
+                    tracing::error!(receiver = channel.receiver(), %error, "TLS cannot be set up: nobody is told")
+                }
             }
         }
         self.dispatch(&stop).await;

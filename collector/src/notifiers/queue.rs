@@ -164,8 +164,7 @@ mod tests {
         let mut queue = Queue::default();
         put(&mut queue, "b", 1);
         put(&mut queue, "a", 2);
-        let mut stored: Vec<_> =
-            queue.items.iter().map(|(key, item)| (key.clone(), item.bytes().unwrap())).collect();
+        let mut stored: Vec<_> = queue.items.iter().map(|(key, item)| (key.clone(), item.bytes().unwrap())).collect();
         stored.push(("queue/bad".to_owned(), b"{}".to_vec()));
         let (restored, dropped) = Queue::restore(stored, |item| item.notification.receiver == "r");
         assert_eq!(dropped, [("queue/bad".to_owned(), None)]);

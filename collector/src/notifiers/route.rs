@@ -75,7 +75,15 @@ impl Route {
     pub fn child(&self, matchers: Vec<Matcher>) -> Self {
         let shown: Vec<String> = matchers.iter().map(ToString::to_string).collect();
         let key = format!("{}/{{{}}}", self.key, shown.join(","));
-        Self { key, matchers, goes_on: false, mute: Vec::new(), active: Vec::new(), children: Vec::new(), ..self.clone() }
+        Self {
+            key,
+            matchers,
+            goes_on: false,
+            mute: Vec::new(),
+            active: Vec::new(),
+            children: Vec::new(),
+            ..self.clone()
+        }
     }
 
     /// The labels of the group an alert belongs to.

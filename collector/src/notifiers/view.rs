@@ -85,11 +85,14 @@ impl Notifier {
         let core = self.core();
         let mut groups = Vec::new();
         for group in core.groups.groups.values() {
-            let members: Vec<AlertView> =
-                group.members.iter().filter_map(|print| alerts.get(print)).cloned().collect();
+            let members: Vec<AlertView> = group.members.iter().filter_map(|print| alerts.get(print)).cloned().collect();
             let Some(route) = self.0.config.routes.get(group.route) else { continue };
             if !members.is_empty() {
-                groups.push(GroupView { labels: group.labels.clone(), receiver: route.receiver.clone(), alerts: members });
+                groups.push(GroupView {
+                    labels: group.labels.clone(),
+                    receiver: route.receiver.clone(),
+                    alerts: members,
+                });
             }
         }
         groups

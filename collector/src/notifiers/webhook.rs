@@ -131,8 +131,9 @@ mod tests {
             Outcome::Retry { .. } => "retry",
             Outcome::Permanent(_) => "permanent",
         };
-        assert_eq!([200, 204, 429, 500, 503, 400, 401, 404].map(check), [
-            "delivered", "delivered", "retry", "retry", "retry", "permanent", "permanent", "permanent"
-        ]);
+        assert_eq!(
+            [200, 204, 429, 500, 503, 400, 401, 404].map(check),
+            ["delivered", "delivered", "retry", "retry", "retry", "permanent", "permanent", "permanent"]
+        );
     }
 }

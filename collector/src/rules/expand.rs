@@ -56,12 +56,8 @@ fn scope(labels: &Labels, value: f64, surroundings: &Surroundings) -> Scope {
         ("ExternalURL", url.into()),
         ("Value", value.into()),
     ]);
-    let variables = vec![
-        ("labels", labels),
-        ("externalLabels", external),
-        ("externalURL", url.into()),
-        ("value", value.into()),
-    ];
+    let variables =
+        vec![("labels", labels), ("externalLabels", external), ("externalURL", url.into()), ("value", value.into())];
     Scope { dot: Some(dot), variables, external_url: url.to_owned(), queries: BTreeMap::new() }
 }
 

@@ -1,7 +1,13 @@
 //! What a rule needs to know of its expression before it runs: that it is good, and what it reads.
 
 use super::file::Language;
-use crate::query::{logql, promql::{self, Expr, ast::{Node, Operator}, ValueType}};
+use crate::query::{
+    logql,
+    promql::{
+        self, Expr, ValueType,
+        ast::{Node, Operator},
+    },
+};
 
 /// Fails when the text is not an expression of the language, or not of a type that a rule can use.
 pub(super) fn check(language: Language, text: &str) -> Result<(), String> {

@@ -15,8 +15,7 @@ use yagura_model::{Labels, Timestamp, metric::stale_nan};
 use super::{
     Environment,
     alert::{Alert, Alerts, Change, Found, Hold, State},
-    expand,
-    expression,
+    expand, expression,
     file::{self, Alerting, Kind, MissingData, Rule},
 };
 use crate::{

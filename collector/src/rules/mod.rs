@@ -167,17 +167,8 @@ impl Manager {
         let surroundings =
             Surroundings { external_labels: settings.external_labels, external_url: settings.external_url };
         let Connections { queries, store, state, notifier, presence } = connections;
-        let environment = Environment {
-            queries,
-            store,
-            state,
-            notifier,
-            presence,
-            history,
-            surroundings,
-            started: now,
-            metrics,
-        };
+        let environment =
+            Environment { queries, store, state, notifier, presence, history, surroundings, started: now, metrics };
         let interval = |group: &file::Group| group.interval.unwrap_or(settings.interval);
         let mut groups: Vec<Group> =
             settings.groups.into_iter().map(|group| (interval(&group), group)).map(|(i, g)| Group::new(g, i)).collect();

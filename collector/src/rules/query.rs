@@ -33,12 +33,7 @@ impl fmt::Debug for Queries {
 }
 
 impl Queries {
-    pub(super) async fn ask(
-        &self,
-        language: Language,
-        text: &str,
-        at: Timestamp,
-    ) -> Result<Vec<VectorSample>, String> {
+    pub(super) async fn ask(&self, language: Language, text: &str, at: Timestamp) -> Result<Vec<VectorSample>, String> {
         let ask = match language {
             Language::PromQl => &self.promql,
             Language::LogQl => &self.logql,

@@ -98,5 +98,8 @@ fn labels(value: Option<&Value>) -> Option<Labels> {
 }
 
 fn pick(entry: &Value, keys: &[&str]) -> Value {
-    keys.iter().filter_map(|key| Some(((*key).to_owned(), entry.get(*key)?.clone()))).collect::<serde_json::Map<_, _>>().into()
+    keys.iter()
+        .filter_map(|key| Some(((*key).to_owned(), entry.get(*key)?.clone())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }

@@ -106,15 +106,18 @@ fn list(groups: &[GroupView], filter: &Filter) -> Value {
             next = shown.last().map(|(token, _): &(String, Value)| token.clone());
             break;
         }
-        shown.push((token(group), json!({
-            "name": group.name,
-            "file": group.file,
-            "interval": group.interval.as_secs_f64(),
-            "limit": group.limit,
-            "evaluationTime": group.evaluation_time.as_secs_f64(),
-            "lastEvaluation": group.last_evaluation.map_or_else(|| NO_TIME.to_owned(), rfc3339),
-            "rules": rules,
-        })));
+        shown.push((
+            token(group),
+            json!({
+                "name": group.name,
+                "file": group.file,
+                "interval": group.interval.as_secs_f64(),
+                "limit": group.limit,
+                "evaluationTime": group.evaluation_time.as_secs_f64(),
+                "lastEvaluation": group.last_evaluation.map_or_else(|| NO_TIME.to_owned(), rfc3339),
+                "rules": rules,
+            }),
+        ));
     }
     let mut data = json!({"groups": shown.into_iter().map(|(_, group)| group).collect::<Vec<_>>()});
     if let (Some(next), Some(fields)) = (next, data.as_object_mut()) {

@@ -284,7 +284,8 @@ mod tests {
         let index = index.to_string();
         let labels = [("alertname", "ShopDown"), ("severity", "critical"), ("service", "shop"), ("instance", &index)];
         let labels = Labels::from_pairs(labels);
-        let annotations = [("summary", summary), ("description", "<!channel> is not pinged"), ("runbook_url", "https://run/book")];
+        let annotations =
+            [("summary", summary), ("description", "<!channel> is not pinged"), ("runbook_url", "https://run/book")];
         Told {
             fingerprint: fingerprint(&labels),
             labels,
@@ -311,7 +312,8 @@ mod tests {
 
     #[test]
     fn a_message_says_what_where_since_when_and_where_to_look() {
-        let told = notification(vec![alert(1, false, "shop does not answer"), alert(2, true, "shop 2 does not answer")]);
+        let told =
+            notification(vec![alert(1, false, "shop does not answer"), alert(2, true, "shop 2 does not answer")]);
         insta::assert_snapshot!(serde_json::to_string_pretty(&full(&told)).unwrap());
     }
 

@@ -120,13 +120,13 @@ fn parse_number(text: &str) -> Option<f64> {
 
 /// Go's `%g` with the fewest digits that say the number exactly.
 #[must_use]
-pub fn format_shortest(value: f64) -> String {
+pub(super) fn format_shortest(value: f64) -> String {
     format_g(value, None)
 }
 
 /// Go's `%.<precision>g`.
 #[must_use]
-pub fn format_general(value: f64, precision: usize) -> String {
+pub(super) fn format_general(value: f64, precision: usize) -> String {
     format_g(value, Some(precision.max(1)))
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn format_exponent(value: f64) -> String {
 
 /// Infinities and NaN as Go writes them.
 #[must_use]
-pub fn not_finite(value: f64) -> String {
+pub(super) fn not_finite(value: f64) -> String {
     if value.is_nan() {
         "NaN"
     } else if value > 0.0 {
