@@ -87,7 +87,8 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(json.loads(lines[0])["labels"]["service"], "shop")
 
     def test_logs_follow_without_gap_or_repeat(self):
-        command = [binary("yagura"), "logs", "-f", "--container", "talker", "--output", "raw", "--server", self.up.url]
+        command = [binary("yagura"), "logs", "-f", "--container", "talker", "--stream", "stdout"]
+        command += ["--output", "raw", "--server", self.up.url]
         follow = Process("follow", command, os.path.join(self.place, "follow.log"))
         self.addCleanup(follow.kill)
 

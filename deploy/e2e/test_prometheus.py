@@ -15,6 +15,8 @@ KNOWN_LINTS = re.compile(r"^(node_|container_|machine_)")
 
 
 class Prometheus(unittest.TestCase):
+    maxDiff = None
+
     @classmethod
     def setUpClass(cls):
         place = machine().place("prometheus")
@@ -117,7 +119,7 @@ agent:
 
 
 class Page:
-    """A page in the text format: types by name, values by series (labels sorted, our tags left out)."""
+    """A page in the text format: types by name, values by series (labels sorted, without our tags and empty ones)."""
 
     TAGS = {"source", "service", "env", "role"}
 
@@ -131,7 +133,7 @@ class Page:
                 series, value = line.rsplit(" ", 1)
                 name, _, labels = series.partition("{")
                 pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)
-                kept = sorted(f'{label}="{held}"' for label, held in pairs if label not in self.TAGS)
+                kept = sorted(f'{label}="{held}"' for label, held in pairs if held and label not in self.TAGS)
                 self.values[f"{name}{{{','.join(kept)}}}" if kept else name] = float(value)
 
 
