@@ -14,6 +14,8 @@ use crate::storage::LogEntry;
 pub(super) const ERROR: &str = "__error__";
 /// The label with the level that was found in the record.
 pub(super) const LEVEL: &str = "detected_level";
+/// What people call that label.
+const SAID: &str = "level";
 /// Loki's name for the tag `service`.
 pub(super) const SERVICE_NAME: &str = "service_name";
 
@@ -47,7 +49,9 @@ impl Row {
     /// The value of a label, what was found last first.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let sets = [&self.parsed, &self.structured, &self.stream];
-        let found = sets.into_iter().find_map(|set| set.iter().find(|(label, _)| label == name));
+        let held = |name: &str| sets.into_iter().find_map(|set| set.iter().find(|(label, _)| label == name));
+        // Everybody says `level`; where no field has that name, it is the one that was found in the record.
+        let found = held(name).or_else(|| if name == SAID { held(LEVEL) } else { None });
         found.map(|(_, value)| value.as_str())
     }
 

@@ -90,6 +90,7 @@ async fn records_come_in_the_order_and_number_asked_for() {
     let slow = lines(r#"{service="shop"} | logfmt | took > 57ms"#, 10, Direction::Backward).await;
     assert_eq!(slow, ["path=/2 took=59ms", "path=/1 took=58ms"]);
     assert_eq!(lines(r#"{service="shop"} | detected_level="error""#, 100, Direction::Forward).await.len(), 6);
+    assert_eq!(lines(r#"{service="shop"} | level=~"error|fatal""#, 100, Direction::Forward).await.len(), 6);
     assert_eq!(
         lines(r#"{service="shop"} | detected_level=~"error|fatal" | detected_level="info""#, 9, Direction::Forward)
             .await
