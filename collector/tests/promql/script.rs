@@ -18,7 +18,7 @@ pub struct Case {
 
 /// Runs a script over an empty store.
 pub async fn run(text: &str, store: &ListStore, engine: &Engine) -> Vec<Case> {
-    store.clear();
+    store.0.write().unwrap().clear();
     let mut cases = Vec::new();
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let mut at = 0;
@@ -30,7 +30,7 @@ pub async fn run(text: &str, store: &ListStore, engine: &Engine) -> Vec<Case> {
             continue;
         }
         if line == "clear" {
-            store.clear();
+            store.0.write().unwrap().clear();
             continue;
         }
         let mut block = Vec::new();

@@ -10,13 +10,9 @@ use yagura_collector::storage::{
 use yagura_model::{Labels, Timestamp};
 
 #[derive(Clone, Debug, Default)]
-pub struct ListStore(Arc<RwLock<Vec<Series>>>);
+pub struct ListStore(pub Arc<RwLock<Vec<Series>>>);
 
 impl ListStore {
-    pub fn clear(&self) {
-        self.0.write().unwrap().clear();
-    }
-
     pub fn add(&self, labels: Labels, samples: impl IntoIterator<Item = (i64, f64)>) {
         let mut all = self.0.write().unwrap();
         let found = all.iter().position(|series| series.labels == labels);
