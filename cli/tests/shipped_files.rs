@@ -71,7 +71,8 @@ fn every_metric_says_what_it_is_and_no_name_is_taken_twice() {
 fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
     match value {
         serde_json::Value::Object(object) => {
-            let loki = object.get("datasource").and_then(|source| source.get("type")).is_some_and(|kind| kind == "loki");
+            let loki =
+                object.get("datasource").and_then(|source| source.get("type")).is_some_and(|kind| kind == "loki");
             if let (Some(text), false) = (object.get("expr").and_then(serde_json::Value::as_str), loki) {
                 found.push(text.to_owned());
             }
@@ -120,7 +121,8 @@ fn rules_ask_for_metrics_that_exist() {
     let expr = regex::Regex::new(r"(?m)^\s+(?:- )?expr: (?:\|-?\n\s+)?(.+)$").unwrap();
     for file in files("deploy/rules", ".yaml").iter().filter(|file| !file.to_string_lossy().ends_with(".yagura.yaml")) {
         let text = std::fs::read_to_string(file).unwrap();
-        let found: Vec<_> = expr.captures_iter(&text).map(|captures| captures[1].trim_matches(['\'', '"']).to_owned()).collect();
+        let found: Vec<_> =
+            expr.captures_iter(&text).map(|captures| captures[1].trim_matches(['\'', '"']).to_owned()).collect();
         assert!(!found.is_empty(), "{}", file.display());
         found.iter().for_each(|expression| check_expression(file, expression));
     }

@@ -52,7 +52,8 @@ fn table(agents: &[Value]) -> Table {
     for agent in agents {
         let size = |pointer: &str| agent.pointer(pointer).and_then(Value::as_f64).map_or("–".to_owned(), bytes);
         let given_up = agent.pointer("/status/logs/given_up").and_then(Value::as_object);
-        let given_up: f64 = given_up.into_iter().flatten().filter_map(|(_, lost)| lost.as_f64()).fold(0.0, |sum, lost| sum + lost);
+        let given_up: f64 =
+            given_up.into_iter().flatten().filter_map(|(_, lost)| lost.as_f64()).fold(0.0, |sum, lost| sum + lost);
         let age = agent.get("age_seconds").and_then(Value::as_f64).unwrap_or_default();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an age in whole seconds")]
         let age = age.max(0.0) as u64;

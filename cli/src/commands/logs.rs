@@ -119,10 +119,16 @@ async fn follow_pages(client: &Client, query: &str, start: Nanos, end: Nanos) ->
     }
 }
 
-async fn page(client: &Client, query: &str, start: Nanos, end: Nanos, direction: &str, limit: usize) -> anyhow::Result<Vec<Line>> {
+async fn page(
+    client: &Client,
+    query: &str,
+    start: Nanos,
+    end: Nanos,
+    direction: &str,
+    limit: usize,
+) -> anyhow::Result<Vec<Line>> {
     let [start, end, limit] = [start.0.to_string(), end.0.to_string(), limit.to_string()];
-    let parameters =
-        [("query", query), ("start", &start), ("end", &end), ("direction", direction), ("limit", &limit)];
+    let parameters = [("query", query), ("start", &start), ("end", &end), ("direction", direction), ("limit", &limit)];
     let answer = client.get("/loki/api/v1/query_range", &parameters).await?;
     let streams = answer.pointer("/data/result").and_then(Value::as_array);
     let mut lines: Vec<_> = streams.into_iter().flatten().flat_map(lines_of).collect();
@@ -188,7 +194,11 @@ impl Printer {
             match self.output {
                 LineOutput::Raw => writeln!(out, "{}", line.text)?,
                 LineOutput::Json => {
-                    writeln!(out, "{}", json!({"time": line.time.0.to_string(), "labels": line.labels, "line": line.text}))?;
+                    writeln!(
+                        out,
+                        "{}",
+                        json!({"time": line.time.0.to_string(), "labels": line.labels, "line": line.text})
+                    )?;
                 }
                 LineOutput::Text => writeln!(out, "{}", self.pretty(line))?,
             }

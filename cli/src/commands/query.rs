@@ -33,9 +33,7 @@ pub(crate) async fn run(args: Query) -> anyhow::Result<()> {
 /// One object for each sample: labels, time, value; a scalar has no labels.
 fn rows(data: &Value) -> Value {
     let result = data.get("result").unwrap_or(&Value::Null);
-    let row = |labels: &Value, pair: &Value| {
-        json!({"labels": labels, "time": pair.get(0), "value": pair.get(1).and_then(Value::as_str).unwrap_or_default()})
-    };
+    let row = |labels: &Value, pair: &Value| json!({"labels": labels, "time": pair.get(0), "value": pair.get(1).and_then(Value::as_str).unwrap_or_default()});
     match data.get("resultType").and_then(Value::as_str) {
         Some("vector") => series(result).map(|one| row(&one["metric"], &one["value"])).collect(),
         Some("matrix") => series(result)
@@ -78,7 +76,10 @@ mod tests {
     fn every_kind_of_answer_becomes_rows() {
         let vector = json!({"resultType": "vector", "result": [{"metric": {"__name__": "up"}, "value": [1.5, "1"]}]});
         assert_eq!(rows(&vector), json!([{"labels": {"__name__": "up"}, "time": 1.5, "value": "1"}]));
-        assert_eq!(rows(&json!({"resultType": "scalar", "result": [2, "7"]})), json!([{"labels": {}, "time": 2, "value": "7"}]));
+        assert_eq!(
+            rows(&json!({"resultType": "scalar", "result": [2, "7"]})),
+            json!([{"labels": {}, "time": 2, "value": "7"}])
+        );
         let matrix = json!({"resultType": "matrix", "result": [{"metric": {}, "values": [[1, "1"], [2, "2"]]}]});
         assert_eq!(rows(&matrix).as_array().map(Vec::len), Some(2));
         assert_eq!(series_name(&json!({"__name__": "up", "job": "a"})), r#"up{job="a"}"#);

@@ -50,9 +50,8 @@ fn table(answer: &Value) -> Table {
     ]);
     let mut containers: Vec<_> = answer.get("containers").and_then(Value::as_array).into_iter().flatten().collect();
     let number = |value: &Value, name: &str| value.get(name).and_then(Value::as_f64);
-    containers.sort_by(|one, other| {
-        number(other, "cpu").unwrap_or(-1.0).total_cmp(&number(one, "cpu").unwrap_or(-1.0))
-    });
+    containers
+        .sort_by(|one, other| number(other, "cpu").unwrap_or(-1.0).total_cmp(&number(one, "cpu").unwrap_or(-1.0)));
     for container in containers {
         let show = |name: &str, how: fn(f64) -> String| number(container, name).map_or_else(|| "–".to_owned(), how);
         table.row([

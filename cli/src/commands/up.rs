@@ -146,7 +146,8 @@ async fn both(config: Config) -> anyhow::Result<()> {
     let board = agent.board().clone();
     let mut agent = tokio::spawn(agent.run(stop_agent.clone()));
     let mut collector = tokio::spawn(collector.run(stop_collector.clone()));
-    say_what_is_watched(&board, &Places { ui: &ui, http: addresses.http, otlp: addresses.otlp, pages, data: &data }).await;
+    say_what_is_watched(&board, &Places { ui: &ui, http: addresses.http, otlp: addresses.otlp, pages, data: &data })
+        .await;
 
     let ended = tokio::select! {
         () = stop.cancelled() => None,
@@ -254,7 +255,13 @@ mod tests {
             source("docker", State::Missing, "cannot connect to /var/run/docker.sock", "mount the socket"),
         ];
         let address: SocketAddr = "127.0.0.1:7400".parse().unwrap();
-        let places = Places { ui: "http://127.0.0.1:7400", http: address, otlp: address, pages: address, data: Path::new("yagura-data/collector") };
+        let places = Places {
+            ui: "http://127.0.0.1:7400",
+            http: address,
+            otlp: address,
+            pages: address,
+            data: Path::new("yagura-data/collector"),
+        };
         let text = first_words(&sources, &places);
         assert!(text.contains("● cgroup   hierarchy cgroup v1\n"), "{text}");
         assert!(text.contains("◌ docker   cannot connect to /var/run/docker.sock\n"), "{text}");

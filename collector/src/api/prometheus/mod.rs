@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub(crate) use encode::float;
-pub(crate) use params::{Failure, Params};
+pub(crate) use params::{Failure, Params, parse_duration};
 
 /// What Prometheus gives at most for one series.
 const MAX_POINTS: u128 = 11_000;
