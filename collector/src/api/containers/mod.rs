@@ -219,7 +219,8 @@ fn assemble(reading: &Reading) -> Found {
     values(reading, "exit code", &mut found, |one, value| one.exit_code = Some(value));
     values(reading, "OOM-killed", &mut found, |one, _| one.facts.oom_killed = true);
     values(reading, "start", &mut found, |one, value| one.started = Some(reading::instant(value)));
-    values(reading, "last seen", &mut found, |one, value| one.seen = Some(reading::instant(value)));
+    // A container whose name changed has its old series beside the new one for a while.
+    values(reading, "last seen", &mut found, |one, value| one.seen = one.seen.max(Some(reading::instant(value))));
     values(reading, "CPU", &mut found, |one, value| one.cpu = Some(rounded(value)));
     values(reading, "CPU limit", &mut found, |one, quota| one.cpu_limit = Some(quota));
     values(reading, "CPU period", &mut found, |one, period| {

@@ -78,7 +78,7 @@ fn ends(one: &Container, now: Timestamp, found: &mut Vec<(Level, String)>) {
     let recently = one.seen.is_some_and(|seen| now.since(seen) <= NEWS);
     if one.facts.oom_kills >= 1.0 {
         found.push((Level::Critical, format!("was OOM-killed {} in the last hour", times(one.facts.oom_kills))));
-    } else if one.facts.oom_killed && (recently || state == "restarting") {
+    } else if one.facts.oom_killed && (state == "restarting" || ended_lately(one, now)) {
         found.push((Level::Critical, "was OOM-killed".to_owned()));
     }
     if state == "restarting" {
@@ -93,6 +93,13 @@ fn ends(one: &Container, now: Timestamp, found: &mut Vec<(Level, String)>) {
     } else if ended_badly(one) && recently && !one.facts.oom_killed {
         found.push((Level::Warning, format!("ended with code {}", one.exit_code.unwrap_or_default())));
     }
+}
+
+/// Whether the run before this one, or the one that ended, ended within the last hour.
+fn ended_lately(one: &Container, now: Timestamp) -> bool {
+    let running = one.state.as_deref().is_none_or(|state| state == "running");
+    let end = if running { one.started } else { one.seen };
+    end.is_some_and(|end| now.since(end) <= NEWS)
 }
 
 fn running_reasons(one: &Container, now: Timestamp, found: &mut Vec<(Level, String)>) {
@@ -176,6 +183,18 @@ mod tests {
         assert_eq!(ended(1.0, 3_600_001).0, Level::Ok);
         assert_eq!(ended(0.0, 0).0, Level::Ok);
         assert_eq!(ended(143.0, 0).0, Level::Ok, "somebody stopped it");
+    }
+
+    #[test]
+    fn an_oom_kill_of_the_last_run_is_news_for_an_hour_after_the_new_start() {
+        let started = |ago: i64| {
+            judged(|one| {
+                one.facts.oom_killed = true;
+                one.started = Some(Timestamp(NOW.0 - ago));
+            })
+        };
+        assert_eq!(started(3_600_000), (Level::Critical, "was OOM-killed".to_owned()));
+        assert_eq!(started(3_600_001).0, Level::Ok);
     }
 
     #[test]
