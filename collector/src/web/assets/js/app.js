@@ -53,7 +53,7 @@ async function show(now, before) {
     mine.page = module.open({ root, main, signal: controller.signal, every: (run) => every(run, controller.signal) });
     drawTitle();
   } catch (error) {
-    fill(root, h('div', { class: 'pad' }, failure(error, `the page ${now.page}`, () => location.reload())));
+    fill(root, h('div', { class: 'pad' }, failure(error, `the page ${now.page}`, () => location.reload(), 'open')));
     throw error;
   }
 }

@@ -48,7 +48,7 @@ export function chart(host, options = {}) {
     if (!data || !root.isConnected) return;
     const { kind } = options;
     const styles = looks(data.series.filter((one) => !one.token).map((one) => one.key));
-    const series = data.series.map((one) => ({ ...(one.token ? { token: one.token, dash: one.dash || [] } : styles.get(one.key)), ...one }));
+    const series = data.series.map((one) => ({ ...one, ...(one.token ? { dash: one.dash || [] } : styles.get(one.key)) }));
     const shown = series.filter((one) => (alone ? one.key === alone : !hidden.has(one.key)));
     const lines = options.stacked ? stack(shown) : shown;
     const highest = Math.max(options.top || 0, ...lines.map((one) => peak(one.values)), ...(data.thresholds || []).map((one) => one.value));

@@ -4,12 +4,13 @@ import { readLines, selector } from './loki.js';
 import { matchers } from './scope.js';
 
 const LIMIT = 200;
-const WORST = { oom: 'critical', die: 'warning', kill: 'warning', stop: 'none', health_status: 'warning', start: 'ok', create: 'none', destroy: 'none', pause: 'none', unpause: 'ok', restart: 'warning' };
+/** What is good news or bad news whatever its severity. */
+const NEWS = { oom: 'critical', start: 'ok', unpause: 'ok' };
 
 /** Events of one container within the range, oldest first. */
 export async function eventsOf(one, { from, to }, signal) {
   const chips = [{ name: 'container', value: one.name }];
-  const query = `${selector(matchers(chips))} | event=~"docker\\\\..+|container\\\\..+"`;
+  const query = `${selector(matchers(chips))} | event=~"docker\\\\.container\\\\..+"`;
   const { lines } = await readLines(query, { from, to: to + 1000, limit: LIMIT, signal });
   return lines;
 }
@@ -20,7 +21,6 @@ export function actionOf({ fields }) {
 }
 
 export function eventMark(event) {
-  const action = actionOf(event);
-  const level = action === 'health_status' && /: healthy/.test(event.text) ? 'ok' : WORST[action] || 'none';
+  const level = NEWS[actionOf(event)] || { error: 'critical', fatal: 'critical', warn: 'warning' }[event.level] || (/ is healthy$/.test(event.text) ? 'ok' : 'none');
   return { time: event.ms, label: event.text, level };
 }

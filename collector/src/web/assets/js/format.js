@@ -29,8 +29,8 @@ export function scale(kind, max) {
   let chosen = steps[Math.min(SMALLEST[kind] || 0, steps.length - 1)];
   if (!isNumber(max) || size === 0 || size === Infinity) return named(kind === 'seconds' ? steps[3] : chosen);
   // Counts stay whole up to five digits: 1,482 restarts say more than 1.48 k.
-  const patience = (kind || 'count') === 'count' ? 10 : 1;
-  for (const step of steps) if (size >= step[1] * patience && step[1] >= chosen[1]) chosen = step;
+  const enough = (factor) => size >= factor * ((kind || 'count') === 'count' && factor === 1e3 ? 10 : 1);
+  for (const step of steps) if (enough(step[1]) && step[1] >= chosen[1]) chosen = step;
   if (kind === 'seconds') for (const step of steps) if (size >= step[1]) chosen = step; else break;
   return named(chosen);
 }

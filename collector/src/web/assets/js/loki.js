@@ -34,9 +34,14 @@ export async function readLines(query, { from, to, limit = 1000, direction = 'ba
 }
 
 function line(labels, [time, text, extra]) {
-  const fields = { ...((extra && extra.structuredMetadata) || {}), ...((extra && extra.parsed) || {}) };
-  const level = levelWord(fields.level || fields.detected_level || labels.level || labels.detected_level);
-  return { time, ms: Number(time.slice(0, -6)), text, labels, fields, level, key: '' };
+  return record({ time, text, labels, fields: { ...((extra && extra.structuredMetadata) || {}), ...((extra && extra.parsed) || {}) } });
+}
+
+/** A line as the pages know it. Labels and fields that only say again what others say are for Grafana. */
+export function record({ time, text, labels, fields }) {
+  const { service_name: twin, ...own } = labels;
+  const { detected_level: detected, ...rest } = fields;
+  return { time, ms: Number(time.slice(0, -6)), text, labels: own.service || !twin ? own : { ...own, service: twin }, fields: rest, level: levelWord(detected || rest.level), key: '' };
 }
 
 /** Nanoseconds do not fit a number, so times are compared as texts of one length. */
@@ -98,8 +103,9 @@ function merged(fields) {
   });
 }
 
+/** The level that was found in a record has Loki's name there; people say `level`. */
 function fieldFilter({ name, value, negate }) {
-  return { name, value, op: negate ? '!=' : '=' };
+  return { name: name === 'level' ? 'detected_level' : name, value, op: negate ? '!=' : '=' };
 }
 
 /** The parts of what was typed. */

@@ -21,25 +21,42 @@ export function onGrid({ result, start, end, step }) {
   return { times, series };
 }
 
-/** The name of each series: the labels in which they differ; with one series, its name. */
+/**
+ * The name of each series: the fewest labels that tell them apart, the best known first; with one series, its metric.
+ * Ids and images are left out while the rest suffices: nobody reads a cgroup's path.
+ */
 export function name(series) {
-  const differing = new Set();
-  const names = new Set(series.flatMap((one) => Object.keys(one.labels)));
-  for (const label of names) {
-    const first = series[0].labels[label];
-    if (series.some((one) => one.labels[label] !== first)) differing.add(label);
+  const differing = [...new Set(series.flatMap((one) => Object.keys(one.labels)))]
+    .filter((label) => label !== '__name__' && series.some((one) => one.labels[label] !== series[0].labels[label])).sort(rank);
+  const metrics = new Set(series.map((one) => one.labels.__name__ || '')).size > 1;
+  const chosen = [];
+  let groups = distinct(series, metrics, chosen);
+  for (const label of differing) {
+    if (groups === series.length) break;
+    const more = distinct(series, metrics, [...chosen, label]);
+    if (more > groups) { chosen.push(label); groups = more; }
   }
   for (const one of series) {
-    const parts = Object.keys(one.labels).filter((label) => differing.has(label) && label !== '__name__').sort(rank).map((label) => one.labels[label]);
-    const metric = differing.has('__name__') || (series.length === 1) ? one.labels.__name__ : '';
-    one.label = [metric, ...parts].filter(Boolean).join(' · ') || seriesText(one.labels);
+    const parts = chosen.map((label) => short(one.labels[label] || ''));
+    one.label = [(metrics || series.length === 1) && one.labels.__name__, ...parts].filter(Boolean).join(' · ') || seriesText(one.labels);
   }
 }
 
-const ORDER = ['node', 'instance', 'service', 'namespace', 'pod', 'container', 'name', 'device', 'mode'];
+/** How many series these labels tell apart. */
+function distinct(series, metrics, labels) {
+  return new Set(series.map((one) => [metrics ? one.labels.__name__ : '', ...labels.map((label) => one.labels[label] || '')].join('\u0000'))).size;
+}
+
+/** A long id by its beginning. */
+function short(value) {
+  return value.replace(/^.*?([0-9a-f]{12})[0-9a-f]{52}.*$/, '$1');
+}
+
+const FIRST = ['name', 'namespace', 'pod', 'container', 'check', 'device', 'mountpoint', 'mode', 'service', 'instance', 'node'];
+const LAST = ['image', 'id'];
 function rank(a, b) {
-  const [x, y] = [ORDER.indexOf(a), ORDER.indexOf(b)];
-  return (x < 0 ? 99 : x) - (y < 0 ? 99 : y) || a.localeCompare(b);
+  const place = (label) => (FIRST.includes(label) ? FIRST.indexOf(label) : LAST.includes(label) ? 100 + LAST.indexOf(label) : 50);
+  return place(a) - place(b) || a.localeCompare(b);
 }
 
 /** As PromQL writes it. */

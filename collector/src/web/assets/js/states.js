@@ -28,12 +28,12 @@ export function skeleton(lines = 4) {
 }
 
 /** What was asked, what came back, and a way to ask again. */
-export function failure(error, what, retry) {
+export function failure(error, what, retry, verb = 'read') {
   const asked = error.url ? decodeURIComponent(error.url.replace(/\+/g, ' ')) : '';
   const code = error.status ? ` (${error.status}${error.kind ? ', ' + error.kind : ''})` : '';
   return h('div', { class: 'note critical', role: 'alert' }, mark('critical'),
     h('div', { class: 'say' },
-      h('div', {}, h('b', {}, `Could not read ${what}`), code),
+      h('div', {}, h('b', {}, `Could not ${verb} ${what}`), code),
       h('pre', {}, error.message),
       asked && h('details', {}, h('summary', {}, 'What was asked'), h('pre', {}, asked))),
     retry && h('button', { class: 'btn', onclick: retry }, icon('retry'), 'Retry'));

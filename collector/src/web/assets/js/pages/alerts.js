@@ -81,9 +81,10 @@ export function open(ctx) {
     },
   });
 
-  function drawProblems({ groups, missing }) {
+  function drawProblems({ groups, history, missing }) {
     const ill = groups.flatMap((group) => group.rules.filter((rule) => rule.health === 'err').map((rule) => [group, rule]));
     fill(problems, ill.map(([group, rule]) => note('warning', h('b', {}, `${rule.name} cannot be evaluated. `), rule.lastError, ' ', h('span', { class: 'dim' }, `${group.name}, ${group.file}`))),
+      ((history && history.broken) || []).map(({ receiver, reason }) => note('critical', h('b', {}, `${receiver} refuses messages. `), reason)),
       missing.length > 0 && note('warning', h('b', {}, 'The history is missing. '), missing[0].message));
   }
 
@@ -169,7 +170,7 @@ function activeRow(alert, rule, group, told) {
 function notifiedOf(history) {
   const found = new Map();
   for (const one of (history && history.history) || []) {
-    const list = (one.notifications || []).map((sent) => ({ at: sent.at, receiver: sent.receiver, ok: sent.status === 'sent' || sent.status === 'ok', text: sent.reason || sent.status }));
+    const list = (one.notifications || []).map((sent) => ({ at: sent.at, receiver: sent.receiver, ok: sent.status === 'sent', text: [sent.status, sent.reason].filter(Boolean).join(': '), resolved: sent.state === 'resolved' }));
     found.set(keyOf(one.labels), list.sort((a, b) => a.at - b.at));
   }
   return found;

@@ -89,7 +89,7 @@ export function open(ctx) {
 
   const draw = framed(() => {
     if (ctx.signal.aborted) return;
-    loading.hidden = model.ready || !!model.error;
+    if (model.ready || model.error) loading.remove();
     problem.hidden = !model.error;
     if (model.error) fill(problem, typeof model.error === 'string' ? note('critical', h('b', {}, 'Containers cannot be read'), h('pre', {}, model.error)) : failure(model.error, 'the containers', read));
     if (!model.ready) return;

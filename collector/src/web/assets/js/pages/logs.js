@@ -22,7 +22,7 @@ export const title = 'Logs';
 const PAGE = 1000;
 /** More lines than this are not kept in the page: the oldest (or newest) go. */
 const MOST = 50_000;
-const LABELS = ['level', 'service', 'env', 'role', 'source', 'container', 'namespace', 'pod', 'node', 'stream'];
+const LABELS = ['detected_level', 'service', 'env', 'role', 'source', 'container', 'namespace', 'pod', 'node', 'stream'];
 
 export function open(ctx) {
   ctx.root.classList.add('fixed');
@@ -108,8 +108,8 @@ export function open(ctx) {
     const step = stepFor(now, chartHost.clientWidth || 900, 12);
     const seconds = Math.max(1, Math.round((now.to - now.from) / 1000));
     const [overTime, byLabel] = await Promise.allSettled([
-      countLines(`sum by (level, detected_level) (count_over_time(${query} [${promDuration(step)}]))`, { from: now.from, to: now.to, step, signal }),
-      countNow(`sum by (${LABELS.join(', ')}, detected_level) (count_over_time(${query} [${promDuration(seconds)}]))`, { at: now.to, signal }),
+      countLines(`sum by (detected_level) (count_over_time(${query} [${promDuration(step)}]))`, { from: now.from, to: now.to, step, signal }),
+      countNow(`sum by (${LABELS.join(', ')}) (count_over_time(${query} [${promDuration(seconds)}]))`, { at: now.to, signal }),
     ]);
     if (signal.aborted) return;
     const problem = [overTime, byLabel].find((one) => one.status === 'rejected' && !aborted(one.reason));

@@ -45,7 +45,7 @@ function drawAbout(node, agent, head, about) {
   const sending = status.export || {};
   const buffer = status.buffer || {};
   fill(head, h('h2', {}, mark(LEVEL[agent.state], 11), ' ', node), h('div', { class: 'soft' }, `yagura-agent ${status.version || ''}`));
-  const started = Date.parse(status.started);
+  const started = typeof status.started === 'number' ? status.started : Date.parse(status.started);
   fill(about,
     agent.state === 'silent' && h('div', { class: 'note warning' }, mark('silent'), h('div', { class: 'say' }, h('b', {}, `Nothing was heard for ${duration((Date.now() - agent.seen) / 1000)}. `), 'The node is off, the agent has stopped, or it cannot reach the collector. What follows is what it said last.')),
     facts([
@@ -64,9 +64,11 @@ function sourceRow(source) {
     source.reason && h('div', { class: 'why' }, source.reason), source.hint && h('div', { class: 'why soft' }, h('b', {}, 'Do: '), source.hint));
 }
 
+const BYTES = ['seen', 'read', 'delivered', 'spooled'];
+
 /** Small details in one line; lists and objects stand in `/status` of the agent itself. */
 function detail(values) {
-  return Object.entries(values || {}).filter(([, value]) => value !== null && typeof value !== 'object').slice(0, 6).map(([name, value]) => `${name.replace(/_/g, ' ')} ${typeof value === 'number' && /bytes$/.test(name) ? quantity(value, 'bytes') : value}`).join(' · ');
+  return Object.entries(values || {}).filter(([, value]) => value !== null && typeof value !== 'object').slice(0, 6).map(([name, value]) => `${name.replace(/_/g, ' ')} ${typeof value === 'number' && (/bytes$/.test(name) || BYTES.includes(name)) ? quantity(value, 'bytes') : value}`).join(' · ');
 }
 
 function accounting({ seen, read, delivered, spooled, lag_bytes: lag, given_up: reasons }) {

@@ -13,6 +13,7 @@ import { stepFor } from '../../time.js';
 import { both, clock, day, duration, number, when } from '../../format.js';
 import { comparison } from '../../promql/compare.js';
 import { kindOf } from '../metrics/kind.js';
+import { countLines } from '../../loki.js';
 import { facts } from '../home/panelparts.js';
 
 export function alertPanel(id, find, place, ctx, actions) {
@@ -29,7 +30,8 @@ export function alertPanel(id, find, place, ctx, actions) {
   if (row.alert) fill(place.actions, silenceButton(row, place, actions));
   const chartHost = h('section');
   fill(place.body,
-    row.annotations.description && h('p', {}, row.annotations.description),
+    row.annotations.description && h('p', {}, spoken(row.annotations.description)),
+    row.annotations.hint && h('p', { class: 'soft' }, h('b', {}, 'Do: '), spoken(row.annotations.hint)),
     facts([
       ['State', row.since ? `${row.state} since ${when(row.since, Date.now(), view().utc)}` : row.state],
       ['Value', row.value !== null && number(row.value, 6)],
@@ -41,6 +43,11 @@ export function alertPanel(id, find, place, ctx, actions) {
       ['Look at', lookAt(labels)],
     ]), chartHost, told(row));
   if (rule) expressionChart(rule, row, chartHost, place, ctx);
+}
+
+/** The template of a rule that gives nothing now: what would be filled in stands in angle brackets. */
+function spoken(text) {
+  return text.replace(/\{\{[^}]*\$labels\.(\w+)[^}]*\}\}/g, '‹$1›').replace(/\{\{[^}]*\$value[^}]*\}\}/g, '‹value›').replace(/\{\{[^}]*\}\}/g, '…');
 }
 
 function link(url) {
@@ -61,12 +68,14 @@ function lookAt(labels) {
 function expressionChart(rule, row, host, place, ctx) {
   const split = comparison(rule.query);
   const query = split ? split.left : rule.query;
-  const kind = split ? kindOf([query]) : '';
+  const logs = isLogql(rule.query);
+  const kind = split && !logs ? kindOf([query]) : 'count';
+  const ask = (text, asked) => (logs ? countLines(text, asked) : range(text, asked, { signal: asked.signal }));
   const preview = h('p', { class: 'dim' });
   const problem = h('div');
-  fill(host, h('h3', {}, 'Expression', h('span', { class: 'more' }, copyButton(rule.query, 'Copy the expression'), h('a', { class: 'btn plain', href: href('metrics', { q: query }) }, 'Open in Metrics'))),
+  fill(host, h('h3', {}, 'Expression', h('span', { class: 'more' }, copyButton(rule.query, 'Copy the expression'), !logs && h('a', { class: 'btn plain', href: href('metrics', { q: query }) }, 'Open in Metrics'))),
     h('pre', { class: 'wholeline' }, rule.query));
-  const drawn = chart(host, { title: split ? 'What it measures' : 'What it gives', kind, height: 180, query });
+  const drawn = chart(host, { title: split ? 'What it measures' : 'What it gives', kind, height: 180, query: logs ? null : query });
   host.append(preview, problem);
   place.signal.addEventListener('abort', drawn.destroy);
 
@@ -75,8 +84,8 @@ function expressionChart(rule, row, host, place, ctx) {
     const step = stepFor(now, 520, 3);
     try {
       const [measured, fired] = await Promise.all([
-        range(query, { from: now.from, to: now.to, step }, { signal: place.signal }),
-        split ? range(rule.query, { from: now.from, to: now.to, step }, { signal: place.signal }) : null,
+        ask(query, { from: now.from, to: now.to, step, signal: place.signal }),
+        split ? ask(rule.query, { from: now.from, to: now.to, step, signal: place.signal }) : null,
       ]);
       if (place.signal.aborted) return;
       fill(problem);
@@ -98,6 +107,11 @@ function expressionChart(rule, row, host, place, ctx) {
   place.signal.addEventListener('abort', onView((now, before) => {
     if (before && (now.fromText !== before.fromText || now.toText !== before.toText)) load();
   }));
+}
+
+/** Rules over logs are written in LogQL: a selector without a metric's name, or a pipe behind one. */
+function isLogql(query) {
+  return /\}\s*(\||!=|!~)/.test(query) || (/\(\s*\{/.test(query) && !/__name__/.test(query));
 }
 
 /** Whether a measured series is the one the alert is about: no label says otherwise. */
@@ -159,7 +173,7 @@ function silenceButton(row, place, { reload }) {
 }
 
 function fail(place, error) {
-  place.body.prepend(failure(error, 'the silence'));
+  place.body.prepend(failure(error, 'the silence', null, 'change'));
 }
 
 export function silence(labels, until) {

@@ -42,7 +42,7 @@ export function silenceList(host, ctx, changed) {
       read();
     } catch (error) {
       button.disabled = false;
-      fill(problem, failure(error, 'the end of the silence'));
+      fill(problem, failure(error, 'the silence', null, 'end'));
     }
   }
   load();

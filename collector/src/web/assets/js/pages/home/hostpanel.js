@@ -14,7 +14,8 @@ export function hostPanel(node, find, place, ctx) {
   place.body.append(about, charts);
   const drawHead = () => drawAbout(node, find(), head, about);
   drawHead();
-  const timer = setInterval(drawHead, 5000);
+  // Soon after a page load the list of hosts is still on its way.
+  const timer = setInterval(drawHead, 1000);
   place.signal.addEventListener('abort', () => clearInterval(timer));
   const drawn = chartsOf(node, charts, place.signal);
   const load = () => { for (const chart of drawn) chart.load(); };
@@ -27,7 +28,7 @@ export function hostPanel(node, find, place, ctx) {
 
 function drawAbout(node, host, head, about) {
   fill(head, h('h2', {}, host && mark(host.level, 11), ' ', node), h('div', { class: 'soft cut' }, host ? [host.os, host.kernel].filter(Boolean).join(' · ') : 'host'));
-  if (!host) { fill(about, h('p', { class: 'dim' }, 'No host of this name has reported lately.')); return; }
+  if (!host) { fill(about, h('p', { class: 'dim' }, 'No host of this name has reported within the last minutes.')); return; }
   const waits = Object.entries(host.pressure || {}).map(([name, value]) => `${name} ${number(value * 100, 2)} %`).join(', ');
   fill(about,
     host.why && host.why.length > 0 && h('div', { class: `note ${levelOf(host.level)}`, style: { marginBottom: '12px' } }, mark(host.level), h('div', { class: 'say' }, host.why.map((why) => h('div', {}, why)))),

@@ -7,6 +7,8 @@ import { href, view } from '../../router.js';
 import { both, number, plural, when } from '../../format.js';
 
 const SHOWN = 6;
+/** These run no more; they count only when they ended badly. */
+const STOPPED = ['exited', 'created', 'dead', 'removing'];
 const RANK = { critical: 0, warning: 1, none: 2, unknown: 3 };
 
 export function needSection() {
@@ -21,12 +23,12 @@ export function needSection() {
 
   function draw(data) {
     last = data;
-    const lines = [...containerLines(data.containers), ...hostLines(data.hosts), ...watchedLines()].sort((a, b) => (RANK[levelOf(a.level)] ?? 4) - (RANK[levelOf(b.level)] ?? 4));
+    const lines = joined([...containerLines(data.containers), ...hostLines(data.hosts), ...watchedLines()]);
     fill(headline, sentence(data.containers, lines));
     fill(calm, summary(data));
     const shown = all ? lines : lines.slice(0, SHOWN);
     fill(list, shown.map((line) => h('li', {}, h('a', { href: line.href }, mark(line.level),
-      h('span', { class: 'what cut' }, h('b', {}, line.who), ' ', line.what),
+      h('span', { class: 'what cut' }, h('b', {}, line.who), ' ', line.what, line.fires && h('span', { class: 'dim' }, ` · ${[...new Set(line.fires)].join(', ')} ${line.fires.length === 1 ? 'fires' : 'fire'}`)),
       h('span', { class: 'dim num', title: line.since ? both(line.since, Date.now(), view().utc) : null }, line.since ? when(line.since, Date.now(), view().utc) : ''),
       h('span', { class: 'dim cut where wide-only' }, line.where || '')))));
     more.hidden = lines.length <= SHOWN;
@@ -48,14 +50,28 @@ function hostLines(hosts) {
   }));
 }
 
-/** Alerts, checks and agents; an alert about a container that stands here already says nothing new, but it is the alert that pages. */
+/** An alert about something that stands here already is said on its line; the worst lines come first. */
+function joined(lines) {
+  const things = new Map(lines.filter((line) => !line.alert).map((line) => [line.who, line]));
+  const kept = lines.filter((line) => {
+    const about = line.alert && line.about.map((name) => things.get(name)).find(Boolean);
+    if (!about) return true;
+    about.fires = [...(about.fires || []), line.who];
+    about.since = about.since || line.since;
+    if (RANK[levelOf(line.level)] < RANK[levelOf(about.level)]) about.level = line.level;
+    return false;
+  });
+  return kept.sort((a, b) => (RANK[levelOf(a.level)] ?? 4) - (RANK[levelOf(b.level)] ?? 4));
+}
+
+/** Alerts, checks and agents. */
 function watchedLines() {
   const { alerts, checks, agents } = watching();
   const severity = (alert) => (alert.labels.severity === 'warning' || alert.labels.severity === 'info' ? 'warning' : 'critical');
   return [
     ...alerts.filter((one) => one.state === 'firing' && !one.silenced).map((one) => ({
       level: severity(one), who: one.labels.alertname, what: one.annotations.summary || 'is firing', since: Date.parse(one.activeAt), where: 'alert',
-      href: href('alerts', { panel: `alert:${one.key}` }),
+      href: href('alerts', { panel: `alert:${one.key}` }), alert: true, about: ['name', 'container', 'check', 'instance', 'node'].map((label) => one.labels[label]).filter(Boolean),
     })),
     ...checks.filter((one) => one.verdict === 'down' || one.verdict === 'failing').map((one) => ({
       level: one.verdict, who: one.name, what: (one.last && one.last.reason) || `is ${one.verdict}`, since: one.since || 0, where: 'check', href: href('checks', { panel: one.name }),
@@ -68,9 +84,9 @@ function watchedLines() {
 
 function sentence(containers, lines) {
   const ill = containers.filter((one) => one.level === 'critical' || one.level === 'warning').sort((a, b) => RANK[a.level] - RANK[b.level]);
-  const running = containers.filter((one) => one.state === 'running' || one.state === undefined).length;
+  const running = containers.filter((one) => !STOPPED.includes(one.state)).length;
   if (ill.length) {
-    const total = Math.max(ill.length, running + ill.filter((one) => one.state !== 'running').length);
+    const total = running + ill.filter((one) => STOPPED.includes(one.state)).length;
     const named = ill.slice(0, 2).map((one) => `${one.name} ${verb(one.why[0])}`).join(', ');
     return `${number(ill.length)} of ${plural(total, 'container')} ${ill.length === 1 ? 'needs' : 'need'} you: ${named}${ill.length > 2 ? ', …' : ''}`;
   }

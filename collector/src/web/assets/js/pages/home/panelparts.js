@@ -32,7 +32,7 @@ export function queryChart(host, { title, kind, queries, signal, thresholds, mar
       if (signal.aborted) return;
       const grids = answers.map((answer) => onGrid(answer));
       const series = grids.flatMap((grid, index) => grid.series.map((one) => ({
-        ...one, key: `${list[index].name || ''}${one.key}`, label: list[index].label ? list[index].label(one.labels) : one.label, token: list[index].token,
+        ...one, key: `${list[index].name || ''}${one.key}`, label: list[index].label ? list[index].label(one.labels) : one.label, token: list[index].token, dash: list[index].dash,
       })));
       place.hidden = optional && series.length === 0;
       fill(says, series.length === 0 && !optional ? h('div', { class: 'dim' }, 'no data in this time range') : null);

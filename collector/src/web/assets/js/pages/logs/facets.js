@@ -18,7 +18,7 @@ export function facetList(host, choose) {
     const counts = new Map(NAMES.map((name) => [name, new Map()]));
     for (const { metric, value } of rows) {
       for (const name of NAMES) {
-        const word = name === 'level' ? levelWord(metric.level || metric.detected_level) : metric[name];
+        const word = name === 'level' ? levelWord(metric.detected_level) : metric[name];
         if (word) counts.get(name).set(word, (counts.get(name).get(word) || 0) + value);
       }
     }

@@ -23,7 +23,7 @@ export function histogram(host, signal) {
     const count = Math.max(1, Math.round((end - start) / step));
     const bars = Array.from({ length: count }, (_, index) => ({ from: (start + index * step) * 1000, to: (start + (index + 1) * step) * 1000, counts: {}, sum: 0 }));
     for (const { metric, values } of result) {
-      const level = levelWord(metric.level || metric.detected_level);
+      const level = levelWord(metric.detected_level);
       for (const [time, text] of values) {
         // A count at an instant is of the step before it.
         const bar = bars[Math.round((time - start) / step) - 1];

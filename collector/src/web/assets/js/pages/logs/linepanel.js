@@ -29,7 +29,7 @@ export function linePanel(key, line, place, { filter }) {
     trace && h('section', {}, h('h3', {}, 'Trace'), h('div', { class: 'group' }, h('a', { class: 'btn', href: href('logs', { q: `trace_id:${trace}` }) }, 'Lines of this trace', h('kbd', {}, 't')), copyButton(trace, 'Copy the trace id')), ' ', h('code', { class: 'dim' }, trace)),
     parsed && h('section', {}, h('h3', {}, 'Read from the line'), fieldTable(Object.entries(parsed), (name, value) => [
       button('plus', `Only lines with ${value}`, () => filter('', String(value), false)), button('minus', `Without ${value}`, () => filter('', String(value), true))])),
-    h('section', {}, h('h3', {}, 'Tags and fields'), fieldTable([...Object.entries(line.labels), ...Object.entries(line.fields)], (name, value) => [
+    h('section', {}, h('h3', {}, 'Tags and fields'), fieldTable([...Object.entries(line.labels), ['level', line.level], ...Object.entries(line.fields)], (name, value) => [
       button('plus', `Only ${name}:${value}`, () => filter(name, value, false)), button('minus', `Without ${name}:${value}`, () => filter(name, value, true))])),
     around(line, place.signal));
 }

@@ -1,6 +1,6 @@
 // The live tail: lines as they become durable, by server-sent events. Hidden tabs do not listen.
 
-import { levelWord } from '../../loki.js';
+import { record } from '../../loki.js';
 
 export function tail({ got, trouble, signal }) {
   let source = null;
@@ -20,7 +20,7 @@ export function tail({ got, trouble, signal }) {
     };
     source.addEventListener('lines', (event) => {
       const { entries, missed } = JSON.parse(event.data);
-      got(entries.map(({ time, line, labels, fields, level }) => ({ time, ms: Number(time.slice(0, -6)), text: line, labels, fields: fields || {}, level: levelWord(level) })), missed || 0);
+      got(entries.map(({ time, line, labels, fields }) => record({ time, text: line, labels, fields })), missed || 0);
     });
   }
 

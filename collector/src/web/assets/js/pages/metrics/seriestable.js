@@ -16,7 +16,7 @@ export function seriesTable(host, { scroller, signal, isolate }) {
   const count = h('h2');
   host.append(h('div', { class: 'sectionhead' }, count));
   const figure = (key, label) => ({
-    key, label, min: 92, right: true, priority: key === 'last' ? 1 : 2, unit: () => unit.unit, value: (row) => row[key],
+    key, label, min: 100, right: true, priority: key === 'last' ? 1 : 2, unit: () => unit.unit, value: (row) => row[key],
     cell: (row) => h('span', { title: exact(row[key], kind) }, unit.write(row[key])),
   });
   const list = table(host, {
