@@ -74,6 +74,9 @@ pub enum Freshness {
     Silent,
 }
 
+/// What must be written down: keys and their bytes, `None` to delete.
+type Writes = Vec<(String, Option<Vec<u8>>)>;
+
 /// A job on a node, as series name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Target {
@@ -184,23 +187,22 @@ impl Presence {
         let started = targets.started;
         for (target, newest) in batches {
             let room = targets.seen.len() < MAX_TARGETS;
-            match targets.seen.get_mut(&target) {
-                Some(seen) => {
-                    if seen.observe(newest, now, started) {
-                        targets.changed.push(target);
-                    }
-                }
+            let changed = match targets.seen.get_mut(&target) {
+                Some(seen) => seen.observe(newest, now, started),
                 None if room => {
                     targets.seen.insert(target.clone(), Seen { last: now, newest, ..Seen::default() });
-                    targets.changed.push(target);
+                    true
                 }
-                None => {}
+                None => false,
+            };
+            if changed {
+                targets.changed.push(target);
             }
         }
     }
 
     /// Declares silence, forgets the gone, and gives the `up` samples of this moment.
-    fn tick(&self, now: Timestamp) -> (Vec<NewSample>, Vec<(String, Option<Vec<u8>>)>) {
+    fn tick(&self, now: Timestamp) -> (Vec<NewSample>, Writes) {
         let mut targets = self.lock();
         let started = targets.started;
         let mut changed = std::mem::take(&mut targets.changed);

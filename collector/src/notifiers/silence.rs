@@ -128,11 +128,6 @@ impl Silences {
         active.filter(|silence| all_match(&silence.matchers, labels)).map(|silence| silence.id.clone()).collect()
     }
 
-    /// When the next one begins or ends.
-    pub(super) fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        self.held.values().flat_map(|silence| [silence.starts_at, silence.ends_at]).filter(|at| *at > now).min()
-    }
-
     pub(super) fn all(&self) -> impl Iterator<Item = &Silence> {
         self.held.values()
     }
@@ -256,7 +251,6 @@ mod tests {
         assert_eq!(silencing(&silences, 99), Vec::<String>::new());
         assert_eq!(silencing(&silences, 100), ["one"]);
         assert_eq!(silencing(&silences, 200), Vec::<String>::new());
-        assert_eq!(silences.next_change(Timestamp(100)), Some(Timestamp(200)));
     }
 
     #[test]

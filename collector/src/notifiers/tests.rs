@@ -9,17 +9,20 @@ use yagura_model::Labels;
 use super::{file::SecretText, *};
 use crate::storage::memory;
 
+/// Status, `Retry-After`, body.
+type Answer = (u16, Option<&'static str>, &'static str);
+
 /// A stand-in for a webhook: answers by its script, then `ok`; keeps what it took.
 #[derive(Clone)]
 struct Fake {
     url: String,
-    script: Arc<Mutex<Vec<(u16, Option<&'static str>, &'static str)>>>,
+    script: Arc<Mutex<Vec<Answer>>>,
     asked: Arc<Mutex<Vec<(tokio::time::Instant, serde_json::Value)>>>,
     news: Arc<Notify>,
 }
 
 impl Fake {
-    async fn start(script: &[(u16, Option<&'static str>, &'static str)]) -> Self {
+    async fn start(script: &[Answer]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/services/T0/B0/verysecret", listener.local_addr().unwrap());
         let script = Arc::new(Mutex::new(script.iter().rev().copied().collect()));

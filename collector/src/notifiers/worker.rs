@@ -79,9 +79,12 @@ pub(super) struct Channel {
     is_slack: bool,
 }
 
+/// A webhook, and the channel that it is asked to use instead of its own.
+type SlackChannel = (SecretText, Option<String>);
+
 /// The channels of a config.
 pub(super) fn channels(config: &Config) -> Vec<Channel> {
-    let mut channels: Vec<(Option<(SecretText, Option<String>)>, Channel)> = Vec::new();
+    let mut channels: Vec<(Option<SlackChannel>, Channel)> = Vec::new();
     for receiver in &config.receivers {
         for (place, integration) in receiver.integrations.iter().enumerate() {
             let way = (receiver.name.clone(), place);

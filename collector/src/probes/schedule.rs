@@ -30,7 +30,7 @@ pub(super) async fn repeat(
     let mut ticks = interval_at(Instant::now() + spread(&check), check.interval.0);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let Some(run) = stop.run_until_cancelled(run(&check)).await else { return };
+        let Some(run) = stop.run_until_cancelled(Box::pin(run(&check))).await else { return };
         let now = clock::now();
         let samples = series::samples(&check, registry.location(), &run);
         if let Err(error) = append(&*metrics, &samples, series::METRICS, now).await {

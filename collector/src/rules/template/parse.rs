@@ -90,7 +90,7 @@ enum Piece {
 #[derive(Debug, PartialEq)]
 enum End {
     Input,
-    End,
+    Block,
     /// `else`, with the words after it.
     Else(Vec<Token>),
 }
@@ -306,7 +306,7 @@ impl Parser {
                 _ => ("", tokens.as_slice()),
             };
             match keyword {
-                "end" if rest.is_empty() => break End::End,
+                "end" if rest.is_empty() => break End::Block,
                 "else" => break End::Else(rest.to_vec()),
                 "define" | "block" => self.define(keyword, rest, &mut nodes)?,
                 _ => nodes.push(self.statement(keyword, rest, &tokens)?),
@@ -344,7 +344,7 @@ impl Parser {
             let last = condition.is_none();
             branches.push((condition.take(), body));
             match end {
-                End::End => return Ok(Node::If(branches)),
+                End::Block => return Ok(Node::If(branches)),
                 End::Else(rest) if !last => {
                     condition = match rest.split_first() {
                         None => None,
@@ -362,9 +362,9 @@ impl Parser {
     fn body(&mut self, keyword: &str) -> Result<(Vec<Node>, Vec<Node>), Error> {
         let (body, end) = self.nodes()?;
         match end {
-            End::End => Ok((body, Vec::new())),
+            End::Block => Ok((body, Vec::new())),
             End::Else(rest) if rest.is_empty() => match self.nodes()? {
-                (otherwise, End::End) => Ok((body, otherwise)),
+                (otherwise, End::Block) => Ok((body, otherwise)),
                 _ => Err(Error::new(format!("{{{{{keyword}}}}} without {{{{end}}}}"))),
             },
             _ => Err(Error::new(format!("{{{{{keyword}}}}} without {{{{end}}}}"))),
@@ -377,7 +377,7 @@ impl Parser {
         };
         let argument = if keyword == "block" { Some(pipeline(argument)?) } else { None };
         let (body, end) = self.nodes()?;
-        if end != End::End {
+        if end != End::Block {
             return Err(Error::new(format!("{{{{{keyword}}}}} without {{{{end}}}}")));
         }
         self.parsed.defined.insert(name.clone(), body);

@@ -3,15 +3,17 @@
 //! In: the text of the file. Out: [`Config`], checked: receivers exist, matchers and templates are good. The format:
 //! <https://prometheus.io/docs/alerting/latest/configuration/>.
 
+mod raw;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use serde::Deserialize;
 use yagura_daemon::{
     config::{self, ConfigError, DurationText},
     secret::Secret,
     tls::ClientFiles,
 };
 
+use self::raw::{RawFile, RawGlobal, RawInhibit, RawReceiver, RawRoute, RawSlack, RawWebhook};
 use super::{
     interval,
     matcher::{self, Matcher},
@@ -145,122 +147,6 @@ pub struct InhibitRule {
     pub target: Vec<Matcher>,
     /// Labels that must be the same on both.
     pub equal: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawFile {
-    global: RawGlobal,
-    route: Option<RawRoute>,
-    receivers: Vec<RawReceiver>,
-    inhibit_rules: Vec<RawInhibit>,
-    time_intervals: Vec<interval::Named>,
-    mute_time_intervals: Vec<interval::Named>,
-    templates: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawGlobal {
-    resolve_timeout: Option<DurationText>,
-    slack_api_url: Option<String>,
-    slack_api_url_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawRoute {
-    receiver: Option<String>,
-    group_by: Option<Vec<String>>,
-    group_wait: Option<DurationText>,
-    group_interval: Option<DurationText>,
-    repeat_interval: Option<DurationText>,
-    matchers: Vec<String>,
-    #[serde(rename = "match")]
-    equal: BTreeMap<String, String>,
-    match_re: BTreeMap<String, String>,
-    #[serde(rename = "continue")]
-    goes_on: bool,
-    mute_time_intervals: Vec<String>,
-    active_time_intervals: Vec<String>,
-    routes: Vec<RawRoute>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawReceiver {
-    name: String,
-    #[serde(default)]
-    slack_configs: Vec<RawSlack>,
-    #[serde(default)]
-    webhook_configs: Vec<RawWebhook>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawSlack {
-    send_resolved: Option<bool>,
-    api_url: Option<String>,
-    api_url_file: Option<PathBuf>,
-    channel: Option<String>,
-    username: Option<String>,
-    icon_emoji: Option<String>,
-    icon_url: Option<String>,
-    title: Option<String>,
-    title_link: Option<String>,
-    text: Option<String>,
-    pretext: Option<String>,
-    color: Option<String>,
-    footer: Option<String>,
-    fallback: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawWebhook {
-    send_resolved: Option<bool>,
-    url: Option<String>,
-    url_file: Option<PathBuf>,
-    max_alerts: usize,
-    timeout: Option<DurationText>,
-    http_config: RawHttp,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawHttp {
-    authorization: Option<RawAuthorization>,
-    basic_auth: Option<RawBasic>,
-    tls_config: ClientFiles,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawAuthorization {
-    #[serde(rename = "type")]
-    scheme: Option<String>,
-    credentials: Option<String>,
-    credentials_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawBasic {
-    username: String,
-    password: Option<String>,
-    password_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawInhibit {
-    source_matchers: Vec<String>,
-    target_matchers: Vec<String>,
-    source_match: BTreeMap<String, String>,
-    source_match_re: BTreeMap<String, String>,
-    target_match: BTreeMap<String, String>,
-    target_match_re: BTreeMap<String, String>,
-    equal: Vec<String>,
 }
 
 impl Config {
@@ -619,7 +505,7 @@ mod tests {
 
     #[test]
     fn the_reference_config_is_good() {
-        let text = include_str!("../../../deploy/config/notify.yaml");
+        let text = include_str!("../../../../deploy/config/notify.yaml");
         let config = parse("notify.yaml", text).unwrap();
         assert!(config.receivers.len() > 1);
     }
