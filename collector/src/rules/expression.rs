@@ -33,7 +33,10 @@ pub(super) fn check(language: Language, text: &str) -> Result<(), String> {
 
 /// The expression without its condition: what is compared, not whether it passes. Empty where there are no data.
 /// `None` when there is no condition to take away, or when the text is no PromQL.
-pub(super) fn without_condition(text: &str) -> Option<String> {
+pub(super) fn without_condition(language: Language, text: &str) -> Option<String> {
+    if language != Language::PromQl {
+        return None;
+    }
     let expr = promql::parse(text).ok()?;
     let span = data_of(&expr).span;
     let data = text.get(span.start..span.end)?.trim();
@@ -78,7 +81,7 @@ mod tests {
             ("absent(up)", None),
             ("sum by (job) (up == 0) > 1", Some("sum by (job) (up == 0)")),
         ] {
-            assert_eq!(without_condition(text).as_deref(), expected, "{text}");
+            assert_eq!(without_condition(Language::PromQl, text).as_deref(), expected, "{text}");
         }
     }
 

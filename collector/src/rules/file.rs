@@ -79,7 +79,7 @@ pub struct Alerting {
     pub annotations: Vec<(String, Text)>,
     /// What the absence of data means.
     pub missing_data: MissingData,
-    /// The expression without its condition, when `missing_data` needs it: empty for a series that has no data.
+    /// The expression without its condition, if it has one: it gives nothing for a series that has no data.
     pub data: Option<String>,
 }
 
@@ -256,14 +256,11 @@ impl RuleReader<'_> {
             checked.fault(&format!("{key}.annotations.{annotation}"), "not a name: use letters, digits and `_`");
         }
         let missing_data = raw.missing_data.unwrap_or_default();
-        let mut data = None;
         if raw.missing_data.is_some() {
             let key = format!("{key}.missing_data");
             extension(self.file, &key, checked);
             if self.language == Language::LogQl {
                 checked.fault(&key, "a log query cannot tell that no line was written from that none arrived");
-            } else if missing_data != MissingData::Resolve {
-                data = expression::without_condition(&raw.expr);
             }
         }
         Alerting {
@@ -271,7 +268,7 @@ impl RuleReader<'_> {
             keep_firing_for: raw.keep_firing_for.unwrap_or_default().0,
             annotations: texts(&raw.annotations, &format!("{key}.annotations"), name, checked),
             missing_data,
-            data,
+            data: expression::without_condition(self.language, &raw.expr),
         }
     }
 

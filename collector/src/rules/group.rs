@@ -179,23 +179,27 @@ impl RuleState {
     ) -> Result<(), String> {
         let time = at.minus(group.query_offset);
         let found = self.found(alerting, group, time, environment).await?;
-        let present = match &alerting.data {
-            Some(data) if !self.alerts.held.is_empty() => Some(self.present(data, group, time, environment).await?),
-            _ => None,
-        };
         for found in &found {
             self.restored.remove(&found.labels);
         }
         let grace = crate::presence::GRACE.max(interval * 2);
-        let restarting = at.since(environment.started) < grace;
-        if !restarting {
+        if at.since(environment.started) >= grace {
             self.restored.clear();
         }
+        let keeps = alerting.missing_data != MissingData::Resolve;
+        let present = match &alerting.data {
+            Some(data) if (keeps && !self.alerts.held.is_empty()) || !self.restored.is_empty() => {
+                Some(self.present(data, group, time, environment).await?)
+            }
+            _ => None,
+        };
         let hold = |labels: &Labels| {
-            if restarting && self.restored.contains(labels) {
+            let seen = present.as_ref().map(|present| present.contains(labels));
+            // After a restart data need time to come; until they do, what was known stands.
+            if self.restored.contains(labels) && seen != Some(true) {
                 return Hold::Missing;
             }
-            if present.as_ref().is_some_and(|present| !present.contains(labels)) {
+            if keeps && seen == Some(false) {
                 return Hold::Missing;
             }
             if self.reads_up {
