@@ -13,6 +13,9 @@ use super::{
 };
 use crate::inventory::Hold;
 
+/// So many failed readings in a row, about one a second, end a file.
+const FAILURES: u32 = 30;
+
 /// A log that is followed.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -80,6 +83,8 @@ pub(crate) struct Chained {
     /// Its length when last looked at.
     pub(crate) seen: u64,
     pub(crate) cuts: Vec<(Stream, u64)>,
+    /// Readings in a row that failed.
+    pub(crate) failures: u32,
 }
 
 /// What one batch answers for in one file.
@@ -191,6 +196,23 @@ impl Log {
         self.hold = None;
     }
 
+    /// A reading failed. A compressed file stays as it is, and a disk that fails so often will not mend: the rest of
+    /// the file is given up, so that the next one is read. Gives where the gap begins, and its end if it is known.
+    pub(crate) fn reading_failed(&mut self, checkpoints: &mut Checkpoints) -> Option<(Arc<str>, u64, Option<u64>)> {
+        let index = self.reading()?;
+        let file = self.files.get_mut(index)?;
+        file.failures += 1;
+        if !file.file.is_compressed() && file.failures < FAILURES {
+            return None;
+        }
+        let to = (!file.file.is_compressed()).then_some(file.seen);
+        file.end = Some(file.read);
+        let gap = (file.generation.clone()?, file.read, to);
+        self.account.give_up(Reason::Unreadable, file.seen.saturating_sub(file.read));
+        self.advance(checkpoints);
+        Some(gap)
+    }
+
     /// Whether nothing is left of it: no file to be written, none that is not delivered.
     pub(crate) fn is_over(&self) -> bool {
         self.listed && !self.written_exists && self.files.is_empty()
@@ -218,6 +240,7 @@ impl Chained {
             end: None,
             seen: 0,
             cuts: Vec::new(),
+            failures: 0,
         }
     }
 

@@ -53,6 +53,7 @@ mod join;
 mod json_file;
 mod level;
 mod line;
+mod probe;
 mod read;
 mod report;
 mod rotate;
@@ -68,6 +69,7 @@ mod tests;
 pub use checkpoint::Error as CheckpointError;
 pub use config::{Config, FilesConfig, LimitsConfig};
 pub use line::Format;
+pub use probe::{Summary, read_through};
 pub use report::METRICS;
 
 use std::{

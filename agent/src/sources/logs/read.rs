@@ -87,6 +87,7 @@ impl Log {
         let Some(index) = self.reading() else { return Ok(false) };
         let Some(file) = self.files.get_mut(index).filter(|file| file.generation.is_some()) else { return Ok(false) };
         let mut read = file.file.read_at(file.read, &mut scratch.buffer)?;
+        file.failures = 0;
         if !file.still_the_same()? {
             // Truncated: what was read may be of the new content. The next look at the directory sorts it out.
             return Ok(false);

@@ -58,6 +58,9 @@ const NAMED: usize = 20;
 const STATUS: Duration = Duration::from_secs(1);
 const SERIES_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a full buffer is waited for with series.
+const PUBLISH: Duration = Duration::from_millis(500);
+
 const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
     Metric { name, kind: Kind::Counter, unit, help }
 }
@@ -114,10 +117,12 @@ impl Report {
         }
     }
 
-    /// Sends the series away, if they are new.
+    /// Sends the series away, if they are new. A full buffer must not keep logs from being read: then these samples
+    /// are left out.
     pub(crate) async fn publish(&mut self) {
         if std::mem::take(&mut self.fresh) {
-            self.context.out.publish(&self.table).await;
+            let sent = tokio::time::timeout(PUBLISH, self.context.out.publish(&self.table)).await;
+            self.context.status.set("series_left_out", sent.is_err());
         }
     }
 

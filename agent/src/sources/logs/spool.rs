@@ -91,6 +91,7 @@ impl Tailer {
         };
         let mut writer = Writer::default();
         let ticket = self.ticket();
+        let mut failed = None;
         if let Some(log) = self.logs.get_mut(&key) {
             while writer.len() < BATCH && log.reads_at_risk(risk) {
                 match log.read_chunk(&mut self.scratch, self.settings.bounds, now.steady) {
@@ -101,7 +102,7 @@ impl Tailer {
                     }
                     Ok(false) => break,
                     Err(error) => {
-                        self.unreadable.insert(log.place.path(), error.to_string());
+                        failed = Some(error);
                         break;
                     }
                 }
@@ -110,6 +111,9 @@ impl Tailer {
             if let Ok(true) = log.cut_overdue(&mut self.scratch, bounds, &mut self.checkpoints, now.steady) {
                 log.seal(&self.scratch, &mut writer, ticket, now.wall);
             }
+        }
+        if let Some(error) = failed {
+            self.reading_failed(&key, &error);
         }
         if writer.len() > 0 {
             self.spooling = Some(ticket);

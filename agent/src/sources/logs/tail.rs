@@ -410,8 +410,9 @@ impl Tailer {
             match log.read_chunk(&mut self.scratch, self.settings.bounds, now.steady) {
                 Ok(true) => self.seal(&key, now),
                 Ok(false) => continue,
+                // It takes its next turn when it is looked at again.
                 Err(error) => {
-                    self.unreadable.insert(log.place.path(), error.to_string());
+                    self.reading_failed(&key, &error);
                     continue;
                 }
             }
@@ -421,6 +422,15 @@ impl Tailer {
             if self.writer.len() >= BATCH {
                 self.flush(turn);
             }
+        }
+    }
+
+    pub(crate) fn reading_failed(&mut self, key: &Arc<str>, error: &std::io::Error) {
+        let Some(log) = self.logs.get_mut(key) else { return };
+        self.unreadable.insert(log.place.path(), error.to_string());
+        if let Some((generation, from, to)) = log.reading_failed(&mut self.checkpoints) {
+            let generation = generation.to_string();
+            self.remember_gaps(vec![Gap { generation, from, to, reason: Reason::Unreadable }]);
         }
     }
 

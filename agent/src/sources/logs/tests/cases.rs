@@ -287,3 +287,23 @@ fn what_waits_for_an_answer_is_bounded() {
     case.agent.drain();
     case.check(0..3000);
 }
+
+#[test]
+fn a_damaged_compressed_file_does_not_keep_the_next_from_being_read() {
+    let mut case = Case::new();
+    let lines: String = (0..2000).map(|number| line(number, 1)).collect();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(lines.as_bytes()).unwrap();
+    let mut packed = encoder.finish().unwrap();
+    let middle = packed.len() / 2;
+    packed[middle..].fill(0xff);
+    fs::write(case.log(".1.gz"), packed).unwrap();
+    case.write_raw((line(5000, 2) + &line(5001, 3)).as_bytes());
+    case.agent.drain();
+    let bodies = case.bodies();
+    assert!(["5000", "5001"].iter().all(|next| bodies.iter().any(|body| body == next)));
+    assert_eq!(case.agent.tailer.gaps.back().map(|gap| (gap.to, gap.reason)), Some((None, Reason::Unreadable)));
+    case.agent.kill();
+    case.agent.drain();
+    assert!(case.agent.tailer.gaps.is_empty(), "it is said once");
+}

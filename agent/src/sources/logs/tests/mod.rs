@@ -2,6 +2,7 @@
 
 mod cases;
 mod recorded;
+mod running;
 mod simulation;
 pub(super) mod store;
 
