@@ -211,7 +211,7 @@ mod tests {
 
         let mut body = ask(&live, "?feeds=count").await.into_body();
         assert_eq!(next(&mut body).await, "event: count\ndata: 0\n\n");
-        assert_eq!(next(&mut body).await, "event: trouble\ndata: {\"error\":\"once\",\"feed\":\"count\"}\n\n");
+        assert_eq!(next(&mut body).await, "event: trouble\ndata: {\"feed\":\"count\",\"error\":\"once\"}\n\n");
         assert_eq!(next(&mut body).await, "event: count\ndata: 2\n\n");
         drop(body);
         tokio::time::sleep(Duration::from_secs(60)).await;
