@@ -21,7 +21,7 @@ fn bytes(message: &impl Message) -> Bytes {
 }
 
 /// Days with something in chunks and blocks, and something in the inbox only.
-async fn filled(path: &Path) {
+pub(super) async fn filled(path: &Path) {
     let storage = open_in(path, &Config::default());
     for day in (0_i64..3).rev() {
         append(&storage, day * 86_400_000).await;
@@ -43,7 +43,7 @@ async fn append(storage: &Storage, ago: i64) {
 }
 
 /// How many samples and records can be read.
-async fn held(storage: &Storage) -> (usize, usize) {
+pub(super) async fn held(storage: &Storage) -> (usize, usize) {
     let selection = crate::storage::Selection {
         matchers: vec![],
         from: NOW.minus(std::time::Duration::from_secs(9 * 86_400)),
@@ -55,7 +55,7 @@ async fn held(storage: &Storage) -> (usize, usize) {
     (samples, storage.logs.select(everything()).await.unwrap().len())
 }
 
-fn files(path: &Path) -> Vec<PathBuf> {
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path).unwrap().flatten() {
         if entry.file_type().unwrap().is_dir() {
@@ -93,7 +93,7 @@ async fn survives(path: &Path) -> (String, (usize, usize)) {
     (format!("{recovery}; {damaged} damaged"), read)
 }
 
-const ALL: (usize, usize) = (1800, 600);
+pub(super) const ALL: (usize, usize) = (1800, 600);
 
 #[tokio::test]
 async fn any_file_may_be_cut_or_changed() {
@@ -142,7 +142,7 @@ fn duplicate(whole: &Path, name: &str) -> PathBuf {
 }
 
 /// The length of a file without the zeros at its end.
-fn used(path: &Path) -> u64 {
+pub(super) fn used(path: &Path) -> u64 {
     let content = fs::read(path).unwrap();
     content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
 }

@@ -1,6 +1,7 @@
 //! Tests of the whole engine.
 
 mod damage;
+mod fixture;
 mod kill;
 mod model;
 mod whole;
