@@ -34,7 +34,7 @@ impl RangeSet {
         let start = self.0.get(first).map_or(range.start, |held| held.start.min(range.start));
         let end =
             after.checked_sub(1).and_then(|last| self.0.get(last)).map_or(range.end, |held| held.end.max(range.end));
-        self.0.splice(first..after.max(first), [start..end]);
+        self.0.splice(first..after.max(first), std::iter::once(start..end));
     }
 
     /// The parts of `range` that the set does not hold, in order.

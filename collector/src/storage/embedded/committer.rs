@@ -31,6 +31,8 @@ use crate::storage::{Error, memory::lock};
 const LOOK: Duration = Duration::from_millis(500);
 /// How often retention runs, by the time that comes with requests.
 const RETENTION: Duration = Duration::from_secs(60);
+/// How often what is known of files and idle series is looked through, by the same time: all of it is read.
+const FORGET: Duration = Duration::from_secs(6 * 60 * 60);
 /// Bytes of memtables in all keyspaces together above which the largest is flushed.
 const MEMTABLES: u64 = 96 << 20;
 /// One sync covers at most so many bytes of requests: readers and senders are not kept waiting for longer.
@@ -59,7 +61,7 @@ pub(super) struct Sealed {
 
 /// Works until nobody can hand over anything any more, or until a write fails.
 pub(super) fn run(store: &Store, work: &Receiver<Work>) {
-    let mut committer = Committer { store, looked: None, retained: None };
+    let mut committer = Committer { store, looked: None, retained: None, forgot: None };
     committer.look();
     let mut synced: Option<Instant> = None;
     loop {
@@ -131,6 +133,7 @@ struct Committer<'a> {
     store: &'a Store,
     looked: Option<Instant>,
     retained: Option<Timestamp>,
+    forgot: Option<Timestamp>,
 }
 
 impl Committer<'_> {
@@ -309,9 +312,13 @@ impl Committer<'_> {
             return Ok(());
         }
         self.retained = Some(now);
-        let changes = retention::run(self.store, now)?;
+        retention::run(self.store, now)?;
+        if self.forgot.is_some_and(|at| now.since(at) < FORGET) {
+            return Ok(());
+        }
+        self.forgot = Some(now);
         let mut batch = self.store.keyspaces.db.batch();
-        changes.iter().try_for_each(|change| self.put(&mut batch, change))?;
+        retention::forget(self.store, now).iter().try_for_each(|change| self.put(&mut batch, change))?;
         batch.commit()
     }
 }

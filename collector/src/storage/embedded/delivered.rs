@@ -5,13 +5,13 @@ use std::{collections::HashMap, ops::Range};
 
 use xxhash_rust::xxh3::xxh3_128;
 use yagura_codec::{AnyValue, Attributes};
-use yagura_model::{Timestamp, delivery};
+use yagura_model::delivery;
 
 use super::{
     Store,
     coding::{Input, put_block, put_signed},
     group::Group,
-    keyspaces::{Change, Day, Space, get},
+    keyspaces::{Day, get},
 };
 use crate::storage::ranges::RangeSet;
 
@@ -131,25 +131,4 @@ fn read(store: &Store, key: &Key) -> RangeSet {
         store.counters.damage();
         RangeSet::default()
     })
-}
-
-/// Deletes what was last touched before `day`: no file is read for so long after it was delivered.
-pub(super) fn expired(store: &Store, day: Day, most: usize) -> Vec<Change> {
-    let mut changes = Vec::new();
-    for item in store.keyspaces.ranges.iter() {
-        let Ok((key, value)) = item.into_inner() else { break };
-        if Input(&value).signed().is_some_and(|touched| touched < i64::from(day.0)) {
-            changes.push(Change::delete(Space::Ranges, key.to_vec()));
-        }
-        if changes.len() >= most {
-            break;
-        }
-    }
-    changes
-}
-
-/// The day before which nothing delivered is remembered.
-pub(super) fn kept_since(store: &Store, now: Timestamp) -> Day {
-    let day = std::time::Duration::from_secs(24 * 60 * 60);
-    Day::of(now.minus(store.config.retention.logs.0.saturating_add(day)))
 }

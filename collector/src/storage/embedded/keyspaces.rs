@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `inbox` | sequence | what a group commit accepted ([`super::inbox`]), until blocks hold it |
 //! | `ranges` | `f` file hash, or `q` queue hash | the day it was last touched, the ranges delivered ([`super::delivered`]) |
-//! | `marks` | `m` series id | newest sample that is in a chunk |
-//! | | `l` stream id | order of the newest record that is in a block |
+//! | `marks` | `m` series id | its day, the newest sample that is in a chunk |
+//! | | `l` stream id | its day, the order of the newest record that is in a block |
 //! | `meta` | `version` | this format's number |
 //! | | `d` metric name | its description |
 //! | | `floor` | the first sequence of the inbox that may be there |

@@ -85,7 +85,7 @@ fn after_marks(store: &Store) -> u64 {
             store.counters.damage();
             break;
         };
-        newest = newest.max(Input(&value).varint().unwrap_or(0));
+        newest = newest.max(logs::ingest::sealed_order(&value).unwrap_or(0));
     }
     newest / logs::head::PER_GROUP + 1
 }

@@ -3,18 +3,20 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use fjall::Keyspace;
 use yagura_model::Timestamp;
 
 use super::{
-    Store, delivered,
-    keyspaces::{Change, Day, Kind},
+    Store,
+    coding::Input,
+    keyspaces::{Change, Day, Kind, Space},
 };
 
-/// Entries about delivered files that are looked through and dropped at a time.
-const EXPIRED_AT_ONCE: usize = 10_000;
+/// So many entries about files, queues, series and streams are forgotten at a time.
+const FORGOTTEN_AT_ONCE: usize = 10_000;
 
-/// Drops what is too old or too much; gives the changes that forget what was delivered long ago.
-pub(super) fn run(store: &Store, now: Timestamp) -> Result<Vec<Change>, fjall::Error> {
+/// Drops what is too old or too much.
+pub(super) fn run(store: &Store, now: Timestamp) -> Result<(), fjall::Error> {
     for (kind, retention) in
         [(Kind::Metrics, store.config.retention.metrics), (Kind::Logs, store.config.retention.logs)]
     {
@@ -25,8 +27,29 @@ pub(super) fn run(store: &Store, now: Timestamp) -> Result<Vec<Change>, fjall::E
             }
         }
     }
-    shrink(store)?;
-    Ok(delivered::expired(store, delivered::kept_since(store, now), EXPIRED_AT_ONCE))
+    shrink(store)
+}
+
+/// The changes that forget files and queues, series and streams that got nothing for longer than everything is kept.
+pub(super) fn forget(store: &Store, now: Timestamp) -> Vec<Change> {
+    let retention = store.config.retention.metrics.0.max(store.config.retention.logs.0);
+    let Day(kept) = Day(Day::of(now.minus(retention)).0.saturating_sub(1));
+    let mut changes = Vec::new();
+    // All of these values begin with the day they were last touched.
+    let mut old = |keyspace: &Keyspace, space| {
+        for item in keyspace.iter() {
+            let Ok((key, value)) = item.into_inner() else { break };
+            if changes.len() >= FORGOTTEN_AT_ONCE {
+                break;
+            }
+            if Input(&value).signed().is_some_and(|touched| touched < i64::from(kept)) {
+                changes.push(Change::delete(space, key.to_vec()));
+            }
+        }
+    };
+    old(&store.keyspaces.ranges, Space::Ranges);
+    old(&store.keyspaces.marks, Space::Marks);
+    changes
 }
 
 /// Drops the oldest days until the directory fits; the newest day of each kind stays, whatever its size.

@@ -27,6 +27,8 @@ const REST: Duration = Duration::from_millis(100);
 const SERIES_AT_ONCE: usize = 500;
 /// Streams written in one batch.
 const STREAMS_AT_ONCE: usize = 16;
+/// Bytes of small streams written in one batch.
+const BYTES_AT_ONCE: usize = 4 << 20;
 /// How long something may be in the inbox only: a start replays no more.
 const OLDEST: Duration = Duration::from_secs(2 * 60 * 60 + 30 * 60);
 /// How often the inbox is emptied of what is covered.
@@ -89,9 +91,15 @@ impl Sealer<'_> {
         if self.store.logs.bytes.load(Relaxed) as u64 <= self.store.config.log_head.0 {
             return Vec::new();
         }
-        let mut streams: Vec<(u64, Arc<Stream>)> = self.store.logs.all().into_iter().filter_map(oldest_first).collect();
-        streams.sort_unstable_by_key(|(oldest, _)| *oldest);
-        streams.into_iter().take(STREAMS_AT_ONCE).map(|(_, stream)| stream).collect()
+        let mut streams: Vec<_> = self.store.logs.all().into_iter().filter_map(oldest_and_bytes).collect();
+        streams.sort_unstable_by_key(|(oldest, ..)| *oldest);
+        let mut bytes = 0;
+        let fits = |(_, more, _): &(u64, usize, Arc<Stream>)| {
+            let fits = bytes < BYTES_AT_ONCE;
+            bytes += more;
+            fits
+        };
+        streams.into_iter().take_while(fits).map(|(.., stream)| stream).collect()
     }
 
     /// The first entry that may stay in the inbox, when it is too large or too old.
@@ -143,7 +151,7 @@ impl Sealer<'_> {
     }
 }
 
-fn oldest_first(stream: Arc<Stream>) -> Option<(u64, Arc<Stream>)> {
-    let oldest = stream.with(|head| head.oldest_sequence())?;
-    Some((oldest, stream))
+fn oldest_and_bytes(stream: Arc<Stream>) -> Option<(u64, usize, Arc<Stream>)> {
+    let (oldest, bytes) = stream.with(|head| (head.oldest_sequence(), head.bytes()));
+    Some((oldest?, bytes, stream))
 }

@@ -30,6 +30,8 @@ use crate::storage::{
 
 /// Which file a record is from: (generation, stream).
 type FileId = (String, String);
+/// What a message answers for of a file.
+type Covered = (FileId, Vec<Range<u64>>);
 
 /// All records.
 #[derive(Debug)]
@@ -113,7 +115,7 @@ impl Logs {
 }
 
 /// The ranges that each scope of a request answers for.
-fn covered(request: &ExportLogsServiceRequest) -> Result<Vec<(FileId, Vec<Range<u64>>)>, Error> {
+fn covered(request: &ExportLogsServiceRequest) -> Result<Vec<Covered>, Error> {
     let mut all = Vec::new();
     for scope in request.resource_logs.iter().flat_map(|resource| &resource.scope_logs) {
         let Some((file, attributes)) = scope.scope.as_ref().and_then(|scope| Some((file(scope)?, &scope.attributes)))

@@ -256,10 +256,10 @@ impl Writer<'_> {
                 point.value += newest.map_or(0.0, |(_, value)| if is_stale(value) { 0.0 } else { value });
             }
         }
-        if let Some(zero) = samples::zero_before(&point, newest.map(|(time, _)| time)) {
-            if samples::admit(zero, self.now, self.limits.retention.metrics.0).is_ok() {
-                series.insert(zero, 0.0);
-            }
+        if let Some(zero) = samples::zero_before(&point, newest.map(|(time, _)| time))
+            && samples::admit(zero, self.now, self.limits.retention.metrics.0).is_ok()
+        {
+            series.insert(zero, 0.0);
         }
         series.insert(point.time, point.value);
         self.appended.accepted += 1;

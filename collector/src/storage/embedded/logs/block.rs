@@ -262,11 +262,11 @@ mod tests {
                 order: order + 7,
                 time: 1_700_000_000_000_000_000 + (order.cast_signed() * 37 % 11) * 1_000_000,
                 offset: order * 150,
-                severity: SEVERITIES[order as usize % 7],
+                severity: SEVERITIES[usize::try_from(order % 7).unwrap()],
                 line: line.as_bytes(),
                 fields: &own,
             };
-            batch.push(&new, &sets[order as usize % 2]);
+            batch.push(&new, &sets[usize::try_from(order % 2).unwrap()]);
         }
         batch
     }

@@ -119,7 +119,7 @@ mod tests {
         let bytes = filter.finish();
         for line in &lines {
             assert!(may_contain(&bytes, line));
-            assert!(may_contain(&bytes, &line[3..line.len() - 3]));
+            assert!(may_contain(&bytes, line.get(3..line.len() - 3).unwrap()));
         }
         assert!(may_have(&bytes, "trace_id", "abc"));
         let wrong = (0..2000).filter(|n| may_contain(&bytes, &format!(" absent{n} "))).count();

@@ -222,6 +222,11 @@ impl Head {
         self.batch.records.is_empty() && self.sealing.is_none()
     }
 
+    /// Bytes in memory that could be taken.
+    pub(in crate::storage::embedded) fn bytes(&self) -> usize {
+        self.batch.bytes()
+    }
+
     /// A copy of what readers see: what is being written, and what is not.
     pub(in crate::storage::embedded) fn read(&self) -> (Option<Arc<Batch>>, Batch) {
         let mut visible = self.batch.clone();

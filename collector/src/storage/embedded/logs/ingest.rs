@@ -433,10 +433,17 @@ pub(in crate::storage::embedded) fn open_stream(
         return None;
     }
     let mark = get(&store.keyspaces.marks, id_key(b'l', id), &store.counters);
-    let sealed = mark.and_then(|mark| Input(&mark).varint()).unwrap_or(0);
+    let sealed = mark.and_then(|mark| sealed_order(&mark)).unwrap_or(0);
     let stream = Arc::new(Stream::new(id, labels.clone(), sealed));
     store.logs.insert(Arc::clone(&stream));
     Some(stream)
+}
+
+/// The order of the newest record that blocks hold, from a stream's mark.
+pub(in crate::storage::embedded) fn sealed_order(mark: &[u8]) -> Option<u64> {
+    let mut input = Input(mark);
+    input.signed()?;
+    input.varint()
 }
 
 /// Whether an idle stream of other labels has this id in the newest day.

@@ -26,6 +26,9 @@ use crate::storage::{
     Direction, Error, LineFilter, LogCounts, LogEntry, LogSelection, MatchOp, Matcher, StreamInfo, records::in_order,
 };
 
+/// Records, and the lengths of their lines.
+type Columns = (Arc<Batch>, Vec<u32>);
+
 /// Something with records of one stream.
 struct Part {
     labels: Labels,
@@ -317,7 +320,7 @@ impl Part {
         selection: &LogSelection,
         plain: bool,
         budget: &mut Budget,
-    ) -> Result<Option<(Arc<Batch>, Vec<u32>)>, Error> {
+    ) -> Result<Option<Columns>, Error> {
         if plain && let Place::Block(keyspace, head) = &self.place {
             let key = [&b"b"[..], &head.key].concat();
             let read = keyspace.get(key).ok().flatten().and_then(|body| block::decode(&body, false));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::{
-        coding::put_varint,
+        coding::{put_signed, put_varint},
         keyspaces::{Change, Day, Space, id_key},
     },
     Stream, block,
@@ -28,7 +28,9 @@ pub(in crate::storage::embedded) fn seal(streams: &[Arc<Stream>], floor: Day, fi
         taken.changes.extend(block::changes(stream, &batch, floor, filter));
         taken.bytes += batch.bytes();
         let newest = batch.records.last().map_or(0, |record| record.order);
+        let day = batch.records.iter().map(|record| Day::of_millis(record.time.div_euclid(1_000_000))).max();
         let mut value = Vec::new();
+        put_signed(&mut value, day.map_or(0, |day| i64::from(day.0)));
         put_varint(&mut value, newest);
         taken.changes.push(Change::put(Space::Marks, id_key(b'l', stream.id), value));
         taken.streams.push(Arc::clone(stream));

@@ -480,6 +480,7 @@ pub(in crate::storage::embedded) fn open_series(
     let mark = get(&store.keyspaces.marks, id_key(b'm', id), &store.counters);
     let newest = mark.and_then(|mark| {
         let mut input = Input(&mark);
+        input.signed()?;
         Some(Sample { time: Timestamp(input.signed()?), value: f64::from_bits(input.word()?) })
     });
     let series = Arc::new(Series::new(id, labels.clone(), newest));

@@ -15,11 +15,26 @@ use super::{
 };
 use crate::storage::Sample;
 
+/// One column: its times, plain and encoded, and how many chunks have it.
+#[derive(Debug)]
+struct Column {
+    times: Vec<i64>,
+    encoded: Vec<u8>,
+    uses: usize,
+}
+
+impl Column {
+    /// A column of its own costs a key; short ones and those of one chunk stay in place.
+    fn is_shared(&self) -> bool {
+        self.uses > 1 && self.encoded.len() > 8
+    }
+}
+
 /// Times that chunks of one day have in common, while they are written.
 #[derive(Debug, Default)]
 struct Columns {
-    /// By the hash of the plain times: the encoded column, and how many chunks have it.
-    known: HashMap<(Day, u64), (Vec<i64>, Vec<u8>, usize)>,
+    /// By the hash of the plain times.
+    known: HashMap<(Day, u64), Column>,
 }
 
 impl Columns {
@@ -29,14 +44,14 @@ impl Columns {
         let bytes: Vec<u8> = times.iter().flat_map(|time| time.to_le_bytes()).collect();
         let mut hash = xxh3_64(&bytes);
         // Two columns with one hash: the next number is as good, for the name means nothing.
-        while self.known.get(&(day, hash)).is_some_and(|(known, ..)| *known != times) {
+        while self.known.get(&(day, hash)).is_some_and(|known| known.times != times) {
             hash = hash.wrapping_add(1);
         }
-        let (_, _, uses) = self.known.entry((day, hash)).or_insert_with(|| {
+        let column = self.known.entry((day, hash)).or_insert_with(|| {
             let encoded = encode_times(&times);
-            (times, encoded, 0)
+            Column { times, encoded, uses: 0 }
         });
-        *uses += 1;
+        column.uses += 1;
         hash
     }
 }
@@ -63,22 +78,20 @@ pub(in crate::storage::embedded) fn seal(
         }
     }
     let mut changes = Vec::with_capacity(chunks.len() + taken.len() + columns.known.len());
-    for (id, day, first, column, piece) in chunks {
-        let Some((_, encoded, uses)) = columns.known.get(&(day, column)) else { continue };
-        // A column of its own costs a key; short ones and those of one chunk stay in place.
-        let times = if *uses > 1 && encoded.len() > 8 { Times::Column(column) } else { Times::Inline(encoded.clone()) };
+    for (id, day, first, hash, piece) in chunks {
+        let Some(column) = columns.known.get(&(day, hash)) else { continue };
+        let times = if column.is_shared() { Times::Column(hash) } else { Times::Inline(column.encoded.clone()) };
         let values: Vec<f64> = piece.iter().map(|sample| sample.value).collect();
         let space = Space::Day(Kind::Metrics, day);
         changes.push(Change::put(space, time_key(b'c', id, first), encode(&values, &times)));
     }
-    for ((day, column), (_, encoded, uses)) in columns.known {
-        if uses > 1 && encoded.len() > 8 {
-            changes.push(Change::put(Space::Day(Kind::Metrics, day), id_key(b't', column), encoded));
-        }
+    for ((day, hash), column) in columns.known.into_iter().filter(|(_, column)| column.is_shared()) {
+        changes.push(Change::put(Space::Day(Kind::Metrics, day), id_key(b't', hash), column.encoded));
     }
     for (series, _) in &taken {
         if let Some(newest) = series.with(|head| head.mark()) {
-            let mut value = Vec::with_capacity(16);
+            let mut value = Vec::with_capacity(20);
+            put_signed(&mut value, i64::from(Day::of(newest.time).0));
             put_signed(&mut value, newest.time.0);
             value.extend_from_slice(&newest.value.to_le_bytes());
             changes.push(Change::put(Space::Marks, id_key(b'm', series.id), value));

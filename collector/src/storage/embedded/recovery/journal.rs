@@ -172,7 +172,8 @@ mod tests {
         let (_folder, _, bytes) = journal();
         let end = without_zeros(&bytes);
         assert_eq!((end, bytes[end]), (bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1, 0));
-        assert_eq!(whole_batches(&bytes[..end]), [0..end]);
+        let runs = whole_batches(&bytes[..end]);
+        assert_eq!((runs.len(), &runs[0]), (1, &(0..end)));
     }
 
     #[test]

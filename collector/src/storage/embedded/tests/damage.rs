@@ -13,7 +13,10 @@ use super::{super::open, open_in};
 use crate::storage::{
     Storage,
     config::Config,
-    conformance::{NOW, everything, gauge, line, logs, metrics, point, texts},
+    conformance::{
+        NOW,
+        requests::{everything, gauge, line, logs, metrics, point, texts},
+    },
 };
 
 fn bytes(message: &impl Message) -> Bytes {

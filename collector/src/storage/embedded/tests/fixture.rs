@@ -10,7 +10,10 @@ use super::{damage, open_in};
 use crate::storage::{
     Appended,
     config::Config,
-    conformance::{NOW, file, logs, tailed, texts},
+    conformance::{
+        NOW,
+        requests::{file, logs, tailed, texts},
+    },
 };
 
 const V1: &[u8] = include_bytes!("../fixtures/v1/store.tar.zst");

@@ -16,7 +16,10 @@ use super::open_in;
 use crate::storage::{
     Selection,
     config::Config,
-    conformance::{NOW, everything, file, gauge, logs, metrics, point, tailed, texts},
+    conformance::{
+        NOW,
+        requests::{everything, file, gauge, logs, metrics, point, tailed, texts},
+    },
 };
 
 /// Set for the child; its value is the directory, and the number it goes on from.

@@ -11,7 +11,10 @@ use super::open_in;
 use crate::storage::{
     LogSelection, Selection, Storage,
     config::Config,
-    conformance::{NOW, everything, file, gauge, logs, metrics, point, sum, tailed, texts},
+    conformance::{
+        NOW,
+        requests::{everything, file, gauge, logs, metrics, point, sum, tailed, texts},
+    },
     memory,
 };
 

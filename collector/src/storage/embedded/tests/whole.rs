@@ -9,7 +9,10 @@ use super::{super::open, open_in};
 use crate::storage::{
     Error, Selection, Storage,
     config::{Config, Retention},
-    conformance::{NOW, everything, gauge, line, logs, metrics, point, texts},
+    conformance::{
+        NOW,
+        requests::{everything, gauge, line, logs, metrics, point, texts},
+    },
 };
 
 const DAY: i64 = 86_400_000;
