@@ -234,23 +234,44 @@ impl Presence {
         (samples, writes)
     }
 
-    /// The gaps of a series' target within a range, as (declared silent, first batch after).
-    fn gaps(&self, labels: &Labels, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Option<Timestamp>)> {
-        let (Some(job), Some(instance)) = (labels.get("job"), labels.get("instance")) else { return Vec::new() };
-        if labels.name() == Some("up") {
-            return Vec::new();
+    /// The silences that began within a range.
+    fn gaps(&self, from: Timestamp, to: Timestamp) -> Gaps {
+        let mut gaps = Gaps::new();
+        for (target, seen) in &self.lock().seen {
+            let past = seen.gaps.iter().map(|(start, end)| (*start, Some(*end)));
+            let all = past.chain(seen.silent_since.map(|since| (since, None)));
+            let within: Vec<Gap> = all.filter(|(start, _)| (from..=to).contains(start)).collect();
+            if !within.is_empty() {
+                gaps.entry(target.instance.clone()).or_default().push((target.job.clone(), within));
+            }
         }
-        let target = Target { job: job.to_owned(), instance: instance.to_owned() };
-        let targets = self.lock();
-        let Some(seen) = targets.seen.get(&target) else { return Vec::new() };
-        let past = seen.gaps.iter().map(|(start, end)| (*start, Some(*end)));
-        let all = past.chain(seen.silent_since.map(|since| (since, None)));
-        all.filter(|(start, _)| (from..=to).contains(start)).collect()
+        gaps
     }
+}
 
-    /// Whether any agent was ever silent; most answers need not be looked at.
-    fn has_gaps(&self) -> bool {
-        self.lock().seen.values().any(|seen| seen.silent_since.is_some() || !seen.gaps.is_empty())
+/// A silence: when it was declared, and the first batch after it.
+type Gap = (Timestamp, Option<Timestamp>);
+
+/// Silences by instance, then job.
+type Gaps = HashMap<String, Vec<(String, Vec<Gap>)>>;
+
+/// Puts a staleness marker into a series for each silence of its target that left a hole in it.
+fn mark(series: &mut Series, gaps: &Gaps) {
+    let labels = &series.labels;
+    // `up` is ours: it says that the agent is silent and does not fall silent with it.
+    if labels.name() == Some("up") {
+        return;
+    }
+    let jobs = labels.get("instance").and_then(|instance| gaps.get(instance));
+    let found = jobs.into_iter().flatten().find(|(job, _)| labels.get("job") == Some(job));
+    let Some((_, gaps)) = found else { return };
+    for (start, end) in gaps {
+        let place = series.samples.partition_point(|sample| sample.time < *start);
+        let next = series.samples.get(place).map(|sample| sample.time);
+        let whole = next.is_some_and(|next| end.is_none_or(|end| next < end));
+        if place > 0 && !whole {
+            series.samples.insert(place, Sample { time: *start, value: stale_nan() });
+        }
     }
 }
 
@@ -383,12 +404,9 @@ impl MetricStore for Watched {
         Box::pin(async move {
             let (from, to) = (selection.from, selection.to);
             let mut series = self.store.select(selection).await?;
-            if self.presence.has_gaps() {
-                for series in &mut series {
-                    for (start, end) in self.presence.gaps(&series.labels, from, to) {
-                        mark(&mut series.samples, start, end);
-                    }
-                }
+            let gaps = self.presence.gaps(from, to);
+            if !gaps.is_empty() {
+                series.iter_mut().for_each(|series| mark(series, &gaps));
             }
             Ok(series)
         })
@@ -408,16 +426,6 @@ impl MetricStore for Watched {
 
     fn metadata(&self, metric: Option<String>, limit: usize) -> BoxFuture<'_, Result<Vec<MetricMetadata>, Error>> {
         self.store.metadata(metric, limit)
-    }
-}
-
-/// Puts a staleness marker at `start` unless a sample lies between it and `end`.
-fn mark(samples: &mut Vec<Sample>, start: Timestamp, end: Option<Timestamp>) {
-    let place = samples.partition_point(|sample| sample.time < start);
-    let next = samples.get(place).map(|sample| sample.time);
-    let whole = next.is_some_and(|next| end.is_none_or(|end| next < end));
-    if place > 0 && !whole {
-        samples.insert(place, Sample { time: start, value: stale_nan() });
     }
 }
 

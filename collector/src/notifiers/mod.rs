@@ -233,7 +233,11 @@ impl Notifier {
             }
         }
         self.dispatch(&stop).await;
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a channel's worker ended; its messages wait for the next start");
+            }
+        }
     }
 
     async fn dispatch(&self, stop: &CancellationToken) {

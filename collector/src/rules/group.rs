@@ -109,10 +109,12 @@ impl Group {
             };
             environment.metrics.evaluated(&self.spec.name, result.is_ok());
             rule.health = if result.is_ok() { Health::Good } else { Health::Bad };
-            rule.last_error = result.err();
-            if let Some(error) = &rule.last_error {
+            let error = result.err();
+            // The same fault again is counted, not told again.
+            if let Some(error) = error.as_ref().filter(|error| rule.last_error.as_ref() != Some(error)) {
                 tracing::warn!(group = self.spec.name, rule = rule.rule.name, error, "a rule could not be evaluated");
             }
+            rule.last_error = error;
             rule.last_evaluation = Some(at);
             rule.evaluation_time = began.elapsed();
         }

@@ -198,7 +198,11 @@ impl Manager {
             let (manager, permits, stop) = (self.clone(), Arc::clone(&permits), stop.clone());
             tasks.spawn(async move { manager.repeat(place, group, &permits, &stop).await });
         }
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a group of rules ended and is not evaluated any more");
+            }
+        }
     }
 
     async fn repeat(&self, place: usize, mut group: Group, permits: &Semaphore, stop: &CancellationToken) {
