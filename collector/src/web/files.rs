@@ -40,6 +40,7 @@ pub(super) const FILES: &[(&str, &[u8])] = &[
     ("js/time.js", include_bytes!("assets/js/time.js")),
     ("js/virtual.js", include_bytes!("assets/js/virtual.js")),
     ("js/frame/keys.js", include_bytes!("assets/js/frame/keys.js")),
+    ("js/frame/login.js", include_bytes!("assets/js/frame/login.js")),
     ("js/frame/rail.js", include_bytes!("assets/js/frame/rail.js")),
     ("js/frame/scopefield.js", include_bytes!("assets/js/frame/scopefield.js")),
     ("js/frame/search.js", include_bytes!("assets/js/frame/search.js")),

@@ -79,6 +79,7 @@ async function ask(url, options) {
     // Not JSON: whatever it is, it is shown below.
   }
   if (!response.ok || (json && json.status === 'error')) {
+    if (response.status === 401) dispatchEvent(new Event('unauthorized'));
     const said = json && (json.error || json.message);
     throw new ApiError(typeof said === 'string' ? said : body.slice(0, 400) || response.statusText, {
       url, status: response.status, kind: (json && json.errorType) || '',

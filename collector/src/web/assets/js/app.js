@@ -9,6 +9,7 @@ import { attention } from './attention.js';
 import { failure, skeleton } from './states.js';
 import { watchAlerts } from './alertsfeed.js';
 import { connect } from './live.js';
+import { watchLogin } from './frame/login.js';
 
 /** Pages are loaded when they are first opened; Home is what most people open first. */
 const PAGES = {
@@ -80,6 +81,7 @@ function every(run, signal) {
 fill(document.getElementById('app'), side.element, top.element, main);
 attention.onChange(() => { side.draw(); drawTitle(); });
 startRouter();
+watchLogin();
 startKeys(() => open && open.page);
 onView(show);
 show(view(), null);

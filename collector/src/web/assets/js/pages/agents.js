@@ -13,7 +13,7 @@ import { agentPanel, lost } from './agents/panel.js';
 export const title = 'Agents';
 export const LEVEL = { ok: 'ok', degraded: 'warning', silent: 'none' };
 const RANK = { silent: 3, degraded: 2, ok: 1 };
-const HOW = 'yagura-agent --config agent.yaml\n\n# agent.yaml\nagent:\n  export: {endpoints: ["http://collector:7417"]}';
+const HOW = 'yagura-agent --config agent.yaml\n\n# agent.yaml, or below agent: in yagura.yaml\nexport: {endpoints: ["http://collector:7417"]}';
 
 export function open(ctx) {
   const filter = h('input', { class: 'bare', type: 'search', placeholder: 'Filter agents', 'aria-label': 'Filter agents', 'data-filter': true, spellcheck: 'false' });

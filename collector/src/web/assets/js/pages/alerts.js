@@ -102,7 +102,7 @@ export function open(ctx) {
     list.set(shown);
     tableHost.hidden = shown.length === 0;
     fill(nothing, shown.length ? null : rows.length === 0
-      ? empty('No rule is loaded', 'The collector reads Prometheus rule files, and has a set of its own for a Docker host:', 'collector:\n  rules: [/etc/yagura/rules/*.yaml]')
+      ? empty('No rule is loaded', 'The collector reads Prometheus rule files, and has a set of its own for a Docker host:', '# collector.yaml, or below collector: in yagura.yaml\nrules: [/etc/yagura/rules/*.yaml]')
       : h('div', { class: 'empty' }, h('h2', {}, wanted ? `No alert is ${wanted}` : 'No alert matches'), h('button', { class: 'btn', onclick: () => { filter.value = ''; patch({ state: null, f: null }, { replace: true }); draw(); } }, 'Show all')));
   });
 

@@ -22,10 +22,10 @@ import { hostPanel } from './home/hostpanel.js';
 
 export const title = 'Home';
 
-const HOW = `agent:
-  sources:
-    docker: {socket: /var/run/docker.sock}
-  export: {endpoints: ["http://127.0.0.1:7417"]}`;
+const HOW = `# agent.yaml, or below agent: in yagura.yaml
+sources:
+  docker: {socket: /var/run/docker.sock}
+export: {endpoints: ["http://127.0.0.1:7417"]}`;
 
 export function open(ctx) {
   const model = { containers: [], hosts: [], byId: new Map(), at: 0, ready: false, error: null, hostError: null };
@@ -43,14 +43,14 @@ export function open(ctx) {
     h('label', { class: 'field searchfield' }, icon('search'), filter),
     h('label', { class: 'pick' }, h('span', { class: 'wide-only' }, 'Group by'), groupBy),
     h('label', { class: 'pick wide-only' }, 'Colour', colourBy), stopped, count, legend);
-  const mapHost = h('div', { class: 'map' });
+  const mapHost = h('div', { class: 'map' }, h('div', { class: 'mapscroll' }));
   const tableHost = h('div');
   const nothing = h('div');
   const section = h('section', { class: 'card containers', 'aria-label': 'Containers' }, h('div', { class: 'sectionhead' }, h('h2', {}, 'Containers'), tools), mapHost, tableHost, nothing);
   const content = h('div', { class: 'pad home', hidden: true }, need.element, hosts.element, section);
   fill(ctx.root, loading, problem, content);
 
-  const map = squares(mapHost, { about: (id) => aboutSquare(model.byId.get(id)), open: (id) => panel.toggle(`container:${id}`) });
+  const map = squares(mapHost.firstChild, { about: (id) => aboutSquare(model.byId.get(id)), open: (id) => panel.toggle(`container:${id}`) });
   const rows = containerTable(tableHost, {
     scroller: ctx.root, open: (id) => panel.toggle(`container:${id}`), signal: ctx.signal,
     group: (row) => groupName(row, view().params.get('by') || ''),
@@ -113,6 +113,7 @@ export function open(ctx) {
     rows.set(shown);
     fill(nothing, shown.length > 0 ? null : nothingShown(scoped.length, words));
     mapHost.hidden = shown.length < 2;
+    tableHost.hidden = shown.length === 0;
     if (view().panel.startsWith('container:')) rows.select(find(view().panel.slice(10))?.id || '');
   });
 
@@ -125,7 +126,7 @@ export function open(ctx) {
 
   function drawGroups() {
     const chosen = view().params.get('by') || '';
-    const options = groupings(model.containers);
+    const options = groupings(model);
     const text = options.map(({ key }) => key).join();
     if (groupBy.dataset.keys !== text) {
       groupBy.dataset.keys = text;

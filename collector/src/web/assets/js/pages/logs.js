@@ -92,12 +92,14 @@ export function open(ctx) {
       add(found.lines);
       draw({ toEnd: true });
       panel.sync();
+      chartHost.hidden = false;
       if (lines.length === 0) list.say(nothing(now));
     } catch (error) {
       if (aborted(error) || signal.aborted) return;
       lines = [];
       draw();
       list.say(null);
+      chartHost.hidden = true;
       search.fault(error.message);
       fill(says, failure(error, 'the logs', load));
     }
@@ -192,7 +194,7 @@ export function open(ctx) {
   function nothing(now) {
     const { q } = Object.fromEntries(now.params);
     if (!q && now.scope.length === 0) {
-      return empty('No lines in this time range', 'The agent reads the logs of every container, and the files that its config names:', 'agent:\n  sources:\n    logs:\n      files: [{path: /var/log/app/*.log, tags: {service: app}}]');
+      return empty('No lines in this time range', 'The agent reads the logs of every container, and the files that its config names:', '# agent.yaml, or below agent: in yagura.yaml\nsources:\n  logs:\n    files: [{path: /var/log/app/*.log, tags: {service: app}}]');
     }
     const longer = now.relative && now.fromText !== 'now-1d' ? h('a', { class: 'btn', href: href('logs', { q, from: 'now-1d' }) }, 'Search the last 24 hours') : null;
     return h('div', { class: 'empty' }, h('h2', {}, 'No line matches'), h('p', {}, 'Asked: ', h('code', {}, compiled().query)), h('div', { class: 'group' }, longer));

@@ -22,23 +22,20 @@ const SHADES = [0.18, 0.34, 0.55, 0.8];
 /** A function that gives colour and outline of one container. Without a limit it is compared with the largest at hand. */
 export function colourOf(key, containers) {
   const metric = COLOURS.find((one) => one.key === key) || COLOURS[0];
+  const shades = SHADES.map((_, index) => shade((index + 0.5) * 0.175));
+  const [critical, warning] = [token('--critical'), token('--warning')];
+  const step = (part) => shades[Math.max(0, Math.min(3, Math.floor((part / 0.7) * 4)))];
   let largest = 0;
   for (const one of containers) largest = Math.max(largest, metric.size(one) || 0);
   return (one) => {
     if (one.level === 'nodata' || (one.state && one.state !== 'running' && key !== 'state' && one.level !== 'critical')) return { hollow: true };
     if (key === 'state') return { color: token({ ok: '--ok', warning: '--warning', critical: '--critical', none: '--none', unknown: '--unknown', muted: '--none' }[levelOf(one.level)]) };
     const part = metric.share(one);
-    if (part !== null) return { color: shareColour(part) };
+    if (part !== null) return { color: part >= 0.9 ? critical : part >= 0.7 ? warning : step(part) };
     const size = metric.size(one);
     if (size === null || size === undefined) return { hollow: true };
-    return { color: shade(largest > 0 ? (size / largest) * 0.7 : 0) };
+    return { color: step(largest > 0 ? (size / largest) * 0.69 : 0) };
   };
-}
-
-function shareColour(part) {
-  if (part >= 0.9) return token('--critical');
-  if (part >= 0.7) return token('--warning');
-  return shade(part);
 }
 
 function shade(part) {

@@ -12,7 +12,11 @@ export function merge(model, answer) {
     }
     one.history = one.history || [];
     one.key = one.id;
-    one.words = `${one.name} ${one.image || ''} ${one.state || ''} ${Object.values(tagsOf(one)).join(' ')}`.toLowerCase();
+    // Who a container is does not change from reading to reading; with thousands of them that is worth remembering.
+    const same = before && before.state === one.state && before.name === one.name && before.service === one.service;
+    one.tags = same ? before.tags : tags(one);
+    one.words = same ? before.words : `${one.name} ${one.image || ''} ${one.state || ''} ${Object.values(one.tags).join(' ')}`.toLowerCase();
+    if (!same) model.kinds = null;
     next.set(one.id, one);
   }
   model.byId = next;
@@ -22,6 +26,10 @@ export function merge(model, answer) {
 
 /** Tags as the scope knows them. */
 export function tagsOf(one) {
+  return one.tags || tags(one);
+}
+
+function tags(one) {
   const { service, env, role, source, node } = one;
   return { ...one.labels, service, env, role, source, node, container: one.name };
 }
@@ -33,7 +41,12 @@ export function wordsFit(one, words) {
 const ALWAYS = ['service', 'env', 'role', 'source', 'node', 'state', 'image'];
 
 /** By what the containers at hand can be grouped: what has at least one value. */
-export function groupings(containers) {
+export function groupings(model) {
+  model.kinds = model.kinds || kindsOf(model.containers);
+  return model.kinds;
+}
+
+function kindsOf(containers) {
   const extra = new Set();
   for (const one of containers) for (const name of Object.keys(one.labels || {})) extra.add(name);
   return [...ALWAYS, ...[...extra].sort()].filter((key) => containers.some((one) => groupName(one, key)))
