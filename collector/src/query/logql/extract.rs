@@ -26,14 +26,11 @@ pub(super) fn json(row: &mut Row, fields: &[(String, Vec<PathStep>)]) {
         return;
     }
     for (label, path) in fields {
-        let step = |value: Option<&'_ Value>, step: &PathStep| -> Option<Value> {
-            match step {
-                PathStep::Key(key) => value?.get(key).cloned(),
-                PathStep::Index(index) => value?.get(index).cloned(),
-            }
-        };
-        let found = path.iter().fold(Some(value.clone()), |value, next| step(value.as_ref(), next));
-        row.found(label, &found.map(|found| text(&found)).unwrap_or_default());
+        let found = path.iter().try_fold(&value, |value, step| match step {
+            PathStep::Key(key) => value.get(key),
+            PathStep::Index(index) => value.get(index),
+        });
+        row.found(label, &found.map(text).unwrap_or_default());
     }
 }
 
