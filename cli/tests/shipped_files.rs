@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a file of the project that cannot be read is a failed test")]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     path::{Path, PathBuf},
 };
@@ -157,4 +157,27 @@ fn links_in_the_readme_lead_somewhere() {
     for found in link.captures_iter(&read("README.md")) {
         assert!(root().join(&found[1]).exists(), "README.md links to {}, which is not there", &found[1]);
     }
+}
+
+/// As much of the compose file as is looked at here.
+#[derive(serde::Deserialize)]
+struct Compose {
+    configs: BTreeMap<String, ComposeConfig>,
+}
+
+#[derive(serde::Deserialize)]
+struct ComposeConfig {
+    content: String,
+}
+
+#[test]
+fn the_configs_in_the_compose_file_are_good() {
+    let compose: Compose = serde_saphyr::from_str(&read("deploy/compose.yaml")).unwrap();
+    let text = |name: &str| compose.configs[name].content.clone();
+    let environment = std::collections::HashMap::new();
+    let agent = yagura_daemon::config::parse::<yagura_agent::config::Config>("agent", &text("agent"), &environment);
+    assert!(agent.is_ok(), "{}", agent.unwrap_err());
+    let collector =
+        yagura_daemon::config::parse::<yagura_collector::Config>("collector", &text("collector"), &environment);
+    assert!(collector.is_ok(), "{}", collector.unwrap_err());
 }

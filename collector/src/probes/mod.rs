@@ -1,6 +1,6 @@
 //! Synthetic checks: is it up from outside?
 //!
-//! [`file`] reads what to check, [`schedule`] runs each check at its interval, [`http`] makes one attempt, [`expect`]
+//! [`mod@file`] reads what to check, [`schedule`] runs each check at its interval, [`http`] makes one attempt, [`expect`]
 //! judges the answer, [`ssrf`] says where a check may connect, [`series`] turns a run into samples under
 //! blackbox_exporter's names, [`registry`] remembers runs and verdicts.
 //!

@@ -1,6 +1,6 @@
 //! Rules: questions asked again and again, whose answers become new series or alerts.
 //!
-//! In: rule files ([`file`]) and the time. Out: recorded series and `ALERTS` in the store, alerts at the notifiers,
+//! In: rule files ([`mod@file`]) and the time. Out: recorded series and `ALERTS` in the store, alerts at the notifiers,
 //! and what the APIs show ([`Manager::groups`]). The meaning is Prometheus'; what we add is that missing data are no
 //! reason to call an alert over, and late data none to begin one (see [`alert`]).
 //!

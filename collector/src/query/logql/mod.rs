@@ -1,6 +1,6 @@
 //! Loki's language over log records: what Grafana's Explore and Logs panels send.
 //!
-//! [`parse`] reads a query into [`ast`]; `pipeline` runs its stages over records; `metric` turns records into numbers.
+//! [`parse()`] reads a query into [`ast`]; `pipeline` runs its stages over records; `metric` turns records into numbers.
 //! What the store can do by itself (stream matchers, leading line filters, levels, trace ids, plain counts) is handed
 //! down to it. Not supported, and said so by the parser: `ip()`, `group_left`/`group_right`, Go templates beyond
 //! labels and pipes.

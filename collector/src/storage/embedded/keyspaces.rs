@@ -2,7 +2,7 @@
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
-//! | `inbox` | sequence | what a group commit accepted ([`super::inbox`]), until blocks hold it |
+//! | `inbox` | sequence | what a group commit accepted (see `group`), until blocks hold it |
 //! | `ranges` | `f` file hash, or `q` queue hash | the day it was last touched, the ranges delivered ([`super::delivered`]) |
 //! | `marks` | `m` series id | its day, the newest sample that is in a chunk |
 //! | | `l` stream id | its day, the order of the newest record that is in a block |

@@ -23,7 +23,7 @@ pub(in crate::storage::embedded) struct Stream {
     head: Mutex<Head>,
 }
 
-/// One record; its texts are in the [`Text`] beside it.
+/// One record; its texts are in the buffer beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::storage::embedded) struct Record {
     /// Its group's sequence times [`PER_GROUP`], and its place in it: unique, growing, and the same after a replay.
