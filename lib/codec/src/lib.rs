@@ -19,6 +19,8 @@
 
 pub mod attributes;
 pub mod compress;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grpc;
 pub mod json;
 pub mod logs;
